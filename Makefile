@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+# The two commands of the README are `make demo` and `make test`. Both make
+# their own virtual environment and need Python, a C compiler and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(wildcard csrc/src/*/*.c)
+HEADERS := $(wildcard csrc/src/*/*.h) csrc/include/pyspin.h
+PACKAGE := $(shell find pyspin -name '*.py')
+
+.PHONY: demo test pytest check ctest ctests fuzz sanitize bench clean
+
+demo: $(VENV)/.demo
+	$(BIN)/pyspin demo
+
+test: check ctests fuzz pytest sanitize
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# What the demo needs; a stamp per set of extras.
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml setup.py build_ffi.py $(SOURCES) $(HEADERS) $(PACKAGE)
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[cli]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml setup.py build_ffi.py $(SOURCES) $(HEADERS) $(PACKAGE)
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[test]'
+	touch $@
+
+pytest: $(VENV)/.test
+	$(BIN)/pytest tests
+
+check:
+	$(PYTHON) tools/check_layers.py
+
+# The C library without Python. SAN names the sanitizers of one run:
+# make ctest SAN=address,undefined
+CC ?= cc
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Werror
+CFLAGS ?= -O2 -g
+ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -pthread $(CFLAGS) $(WARNINGS) -Icsrc/include -Icsrc/src
+SAN ?=
+ifneq ($(SAN),)
+ALL_CFLAGS += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+empty :=
+comma := ,
+OUT := build/c$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+OBJECTS := $(SOURCES:csrc/src/%.c=$(OUT)/%.o)
+CTESTS := $(patsubst tests/c/%.c,$(OUT)/%,$(wildcard tests/c/test_*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+$(OUT)/%.o: csrc/src/%.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(OUT)/test_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(OBJECTS)
+	$(CC) $(ALL_CFLAGS) $< $(OBJECTS) -o $@
+
+$(OUT)/fuzz_%: tests/fuzz/fuzz_%.c $(wildcard tests/fuzz/*.h) $(OBJECTS)
+	$(CC) $(ALL_CFLAGS) $< $(OBJECTS) -o $@
+
+# Each test program has two minutes; exit status 77 means skipped.
+ctest: $(CTESTS)
+	@for test in $^; do \
+	    timeout -k 5 120 $$test; status=$$?; \
+	    case $$status in 0) echo "pass $$test";; 77) echo "skip $$test";; \
+	    *) echo "FAIL $$test ($$status)"; exit 1;; esac; \
+	done
+
+ctests:
+	$(MAKE) --no-print-directory ctest
+	$(MAKE) --no-print-directory ctest SAN=address,undefined
+	$(MAKE) --no-print-directory ctest SAN=thread
+
+clean:
+	rm -rf build $(VENV) *.egg-info pyspin/_core.*

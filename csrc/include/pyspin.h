@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pyspin: datagram traffic at C speed.
+ *
+ * The only public header. The comment above each function is its contract:
+ * what it does, what it returns, who owns the result, which threads may call.
+ *
+ * Every function that can fail returns 0 or a count, -errno for an error of the
+ * system, or one of the library's own codes from -5001 down. Nothing sets
+ * errno, prints, or aborts. Objects come in two kinds: `_new` / `_free` have a
+ * sole owner; `_new` / `_ref` / `_unref` are shared, and `_unref(NULL)` is fine.
+ * What is not said to be for one thread may be called from any.
+ */
+#ifndef PYSPIN_H
+#define PYSPIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The part between the marks is also what CFFI reads: no directives, no macros,
+ * no inline functions. */
+/* cffi: begin */
+
+/* ---- errors ------------------------------------------------------------- */
+
+enum {
+    SPN_ESTOPPED = -5001, /* the stream, ring, pool or link has been stopped */
+    SPN_EFORKED = -5002,  /* used in a child process that has no such threads */
+};
+
+/* Say in words what a negative return code means; a static string. */
+const char *spn_strerror(int code);
+
+/* ---- log ---------------------------------------------------------------- */
+
+/* Levels are those of Python's logging module. */
+enum {
+    SPN_LOG_DEBUG = 10,
+    SPN_LOG_INFO = 20,
+    SPN_LOG_WARNING = 30,
+    SPN_LOG_ERROR = 40,
+};
+
+typedef struct {
+    int level;
+    unsigned repeats; /* how often this record came again, not counting once */
+    char text[240];   /* ends with NUL */
+} spn_log_record;
+
+/* Take the oldest record. 0, or -EAGAIN when there is none. */
+int spn_log_try_pop(spn_log_record *out);
+
+/* Wait for a record, at most timeout_ms (-1: for ever).
+ * 0, -EAGAIN when time runs out, -EINTR on a signal, SPN_ESTOPPED after
+ * spn_log_stop once the ring is empty. */
+int spn_log_pop(int timeout_ms, spn_log_record *out);
+
+/* End the waits in spn_log_pop, for interpreter exit. */
+void spn_log_stop(void);
+
+/* Records below this level are not made. The start is SPN_LOG_INFO. */
+void spn_log_set_level(int level);
+
+/* ---- threads ------------------------------------------------------------ */
+
+/* A pool of threads, each with an epoll loop of its own. Shared. */
+typedef struct spn_threads spn_threads;
+
+/* Start `count` (at least 1) threads, thread i pinned to processor
+ * affinity[i % affinity_count] unless affinity_count is 0. A thread that cannot
+ * be pinned runs all the same and a warning is logged.
+ * 0 and a reference that the caller owns; -EINVAL; -EAGAIN or -ENOMEM when the
+ * system has no more threads, descriptors or memory. */
+int spn_threads_new(int count, const int *affinity, int affinity_count,
+                    spn_threads **out);
+
+/* End the work of all that runs on the pool, and its threads. Idempotent. */
+void spn_threads_stop(spn_threads *threads);
+
+void spn_threads_unref(spn_threads *threads);
+
+int spn_threads_count(const spn_threads *threads);
+
+/* Pin the calling thread to one processor. 0 or -errno. */
+int spn_set_affinity(int processor);
+
+/* ---- memory ------------------------------------------------------------- */
+
+/* Where heap payloads come from: the C library, mmap, or a pool. Shared. */
+typedef struct spn_allocator spn_allocator;
+
+/* malloc, every page touched so that the receiving thread meets no fault. */
+int spn_allocator_new_malloc(spn_allocator **out);
+
+/* mmap with MAP_ANONYMOUS | MAP_PRIVATE | MAP_POPULATE | flags. With
+ * prefer_huge, MAP_HUGETLB is tried first and ordinary pages after it. */
+int spn_allocator_new_mmap(int flags, bool prefer_huge, spn_allocator **out);
+
+/* A pool of buffers of `upper` bytes that serves sizes lower..upper; others go
+ * to `base`. Holds at most max_free free buffers, `initial` at the start. With
+ * `threads`, when fewer than low_water remain a background task refills it to
+ * `initial`; without, low_water must be 0. base NULL: malloc.
+ * -EINVAL unless lower <= upper, initial <= max_free, low_water <= initial. */
+int spn_allocator_new_pool(spn_threads *threads, size_t lower, size_t upper,
+                           size_t max_free, size_t initial, size_t low_water,
+                           spn_allocator *base, spn_allocator **out);
+
+void spn_allocator_unref(spn_allocator *allocator);
+
+/* Whether a pool logs a warning when it is empty. -EINVAL if not a pool. */
+int spn_allocator_set_warn_on_empty(spn_allocator *pool, bool warn);
+
+typedef struct {
+    size_t free;        /* buffers in the pool */
+    size_t outstanding; /* buffers of the pool that are in use */
+    uint64_t hits;      /* allocations served from the pool */
+    uint64_t misses;    /* allocations that found it empty */
+    uint64_t refilled;  /* buffers made by the background task */
+} spn_pool_stats;
+
+/* -EINVAL if not a pool. */
+int spn_allocator_read_pool_stats(spn_allocator *pool, spn_pool_stats *out);
+
+/* One buffer. 0 and memory that spn_buffer_free takes back; -ENOMEM. The
+ * buffer keeps its allocator alive. */
+int spn_buffer_new(spn_allocator *allocator, size_t size, void **out);
+void spn_buffer_free(void *buffer);
+
+/* Buffers handed out by all allocators and not yet freed. */
+size_t spn_buffers_live(void);
+
+enum {
+    SPN_MEMCPY_STD = 0,
+    SPN_MEMCPY_NONTEMPORAL = 1,
+};
+
+/* The name of the instructions that SPN_MEMCPY_NONTEMPORAL uses on this
+ * processor: "avx512", "avx2", "sse2" or "memcpy". */
+const char *spn_memcpy_nontemporal_name(void);
+
+/* ---- receiving: heaps --------------------------------------------------- */
+
+/* One item of a heap, in the order of Heap.get_items: addressed ones by
+ * address, then immediates by value. */
+typedef struct {
+    uint64_t id;
+    uint64_t value; /* immediate: the value; addressed: offset in the payload */
+    size_t length;  /* addressed: bytes; immediate: 0 */
+    bool is_immediate;
+} spn_item;
+
+typedef struct {
+    size_t begin;
+    size_t end;
+} spn_range;
+
+/* A finished heap: read-only, shared. States: *complete* (its length is known
+ * and all of it is here), *contiguous* (no gaps as far as is known; delivered
+ * as Heap), else *incomplete* (delivered as IncompleteHeap). */
+typedef struct {
+    uint64_t cnt;
+    int64_t heap_length;    /* HEAP_LEN, -1 if no packet told it */
+    size_t received_length; /* bytes of payload that arrived */
+    size_t payload_length;  /* contiguous: bytes at payload; incomplete: 0 */
+    uint8_t *payload;       /* NULL when incomplete or empty */
+    const spn_item *items;  /* incomplete: immediates only */
+    size_t item_count;
+    const spn_range *ranges; /* incomplete and kept: sorted, coalesced */
+    size_t range_count;
+    uint64_t last_packet_ns; /* CLOCK_MONOTONIC when its last packet was read */
+    int heap_address_bits;
+    bool is_contiguous;
+    bool is_start_of_stream;
+    bool is_end_of_stream;
+} spn_heap;
+
+void spn_heap_ref(spn_heap *heap);
+void spn_heap_unref(spn_heap *heap);
+
+/* Heaps that exist, in assembly, in rings and with their users. */
+size_t spn_heaps_live(void);
+
+/* ---- receiving: the ring ------------------------------------------------ */
+
+/* Between the streams that produce heaps and the threads that consume them.
+ * Bounded. A full ring suspends the readers of the streams that feed it, never
+ * their thread. Shared. Stopped when its last stream has stopped (or by
+ * spn_ring_stop); heaps still in it can then be taken. */
+typedef struct spn_ring spn_ring;
+
+int spn_ring_new(size_t capacity, spn_ring **out);
+void spn_ring_unref(spn_ring *ring);
+
+/* Stop the ring: producers are refused, waiters wake. Idempotent. */
+void spn_ring_stop(spn_ring *ring);
+
+/* Take up to `count` heaps: how many (at least 1), each a reference the caller
+ * owns; -EAGAIN when there is none; SPN_ESTOPPED when there never will be. */
+int spn_ring_try_pop(spn_ring *ring, spn_heap **heaps, int count);
+
+/* The same, waiting at most timeout_ms (-1: for ever) for the first.
+ * -EAGAIN when time runs out; -EINTR on a signal. */
+int spn_ring_pop(spn_ring *ring, int timeout_ms, spn_heap **heaps, int count);
+
+/* An eventfd that polls readable exactly while try_pop would not return
+ * -EAGAIN, for ever after stop. Made at the first call; lives as long as the
+ * ring; not to be read or closed. -errno. */
+int spn_ring_fd(spn_ring *ring);
+
+size_t spn_ring_length(spn_ring *ring);
+
+/* ---- receiving: streams ------------------------------------------------- */
+
+typedef struct spn_stream spn_stream;
+
+typedef struct {
+    size_t max_heaps;          /* partial heaps live at one time, >= 1 */
+    bool contiguous_only;      /* drop incomplete heaps with a warning */
+    bool keep_payload_ranges;  /* give incomplete heaps their ranges */
+    bool stop_on_stop_item;
+    int memcpy_id;             /* SPN_MEMCPY_... */
+    uint64_t max_latency_ns;   /* bound of adaptive coalescing, 0: off */
+} spn_stream_config;
+
+/* All are totals since the stream was made, unless said otherwise. */
+typedef struct {
+    /* the documented ones */
+    uint64_t heaps;
+    uint64_t incomplete_heaps_evicted;
+    uint64_t incomplete_heaps_flushed;
+    uint64_t packets;
+    uint64_t worker_blocked; /* suspensions of the readers by a full ring */
+    uint64_t max_batch;      /* most packets received as a unit */
+    /* traffic */
+    uint64_t bytes;     /* SPEAD packets that reached assembly, headers too */
+    uint64_t datagrams; /* that arrived, whatever became of them */
+    uint64_t messages;  /* as the kernel handed them over, GRO-merged or not */
+    uint64_t calls;     /* receiving system calls that returned messages */
+    uint64_t bytes_placed; /* payload the kernel wrote straight into heaps */
+    uint64_t bytes_copied; /* payload that was copied into heaps */
+    /* lost or rejected before assembly */
+    uint64_t kernel_drops;          /* by the socket buffer (SO_RXQ_OVFL) */
+    uint64_t rejected_short;        /* shorter than a SPEAD header */
+    uint64_t rejected_magic;        /* not SPEAD, or not version 4 */
+    uint64_t rejected_widths;       /* item pointer and address widths */
+    uint64_t rejected_header;       /* item pointers beyond the datagram */
+    uint64_t rejected_missing;      /* no HEAP_CNT, offset or length */
+    uint64_t rejected_truncated;    /* payload beyond the datagram */
+    uint64_t rejected_heap_length;  /* payload beyond HEAP_LEN */
+    uint64_t rejected_size_mismatch;/* bytes after the packet */
+    uint64_t rejected_oversize;     /* larger than max_size */
+    uint64_t rejected_ip;           /* packet ring: fragments, bad lengths */
+    uint64_t socket_errors;         /* errors that the socket reported */
+    /* refused by assembly */
+    uint64_t refused_duplicate;
+    uint64_t refused_overlap;
+    uint64_t refused_heap_length;   /* conflicting HEAP_LEN or minimum length */
+    uint64_t refused_flavour;
+    uint64_t refused_memory;        /* no memory for the heap */
+    /* heaps */
+    uint64_t heaps_dropped_incomplete; /* contiguous_only */
+    uint64_t heaps_dropped_memory;     /* begun, then memory ran out */
+    uint64_t heaps_dropped_stop;       /* lost to stop() */
+    uint64_t ring_high_water;          /* most heaps in the ring at once */
+} spn_stream_stats;
+
+/* A stream whose readers will all live on the least loaded thread of
+ * `threads`, feeding `ring`. allocator NULL: malloc. 0 and a reference;
+ * -EINVAL, -ENOMEM, SPN_ESTOPPED if the pool or the ring has been stopped. */
+int spn_stream_new(spn_threads *threads, const spn_stream_config *config,
+                   spn_allocator *allocator, spn_ring *ring, spn_stream **out);
+
+/* Dropping the last reference stops the stream. */
+void spn_stream_unref(spn_stream *stream);
+
+/* Stop the readers, wait until they have quit and their sockets are closed,
+ * drop partial heaps (counted). Idempotent. After it memory given to
+ * spn_stream_add_memory_reader is no longer touched. */
+void spn_stream_stop(spn_stream *stream);
+
+/* Whether it was stopped, by spn_stream_stop or by the stream's own end. */
+bool spn_stream_is_stopped(spn_stream *stream);
+
+void spn_stream_set_allocator(spn_stream *stream, spn_allocator *allocator);
+int spn_stream_set_memcpy(spn_stream *stream, int memcpy_id); /* or -EINVAL */
+void spn_stream_set_stop_on_stop_item(spn_stream *stream, bool stop);
+
+/* A consistent snapshot. */
+void spn_stream_read_stats(spn_stream *stream, spn_stream_stats *out);
+
+/* Feed packets that lie back to back in memory; at its end, or at the first
+ * that cannot be decoded, the stream stops. `data` is not copied and must live
+ * until the stream is stopped. On a stopped stream: 0, and nothing happens. */
+int spn_stream_add_memory_reader(spn_stream *stream, const void *data,
+                                 size_t length);
+
+typedef struct {
+    size_t max_size; /* largest datagram accepted */
+    bool gro;        /* ask for UDP_GRO */
+    bool scatter;    /* let the kernel write payloads into heaps */
+    int busy_poll_us;/* SO_BUSY_POLL, 0: off */
+} spn_udp_reader_config;
+
+/* Feed the datagrams of `fd`, a bound UDP socket, which the stream owns and
+ * closes from then on (on an error it stays the caller's). On a stopped
+ * stream: 0, and the socket is closed. */
+int spn_stream_add_udp_reader(spn_stream *stream, int fd,
+                              const spn_udp_reader_config *config);
+
+/* ---- sending ------------------------------------------------------------ */
+
+/* ---- SpiNNaker: the SCP window and link --------------------------------- */
+
+/* cffi: end */
+
+#endif

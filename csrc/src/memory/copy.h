@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SPNI_COPY_H
+#define SPNI_COPY_H
+
+#include <stddef.h>
+
+/* As memcpy. */
+typedef void (*spni_copy)(void *restrict to, const void *restrict from,
+                          size_t length);
+
+/* The function behind SPN_MEMCPY_..., or NULL for an unknown id. Chosen once
+ * for this processor. Non-temporal stores are fenced before the function
+ * returns. */
+spni_copy spni_copy_find(int memcpy_id);
+
+#endif
