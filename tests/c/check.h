@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a C test says: CHECK(condition), CHECK_EQ(a, b) of integers,
+ * CHECK_ERR(call, code). A failure prints where and ends the program. Exit
+ * status 77 (SKIP) means that the machine cannot run the test. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CHECK(condition)                                                     \
+    do {                                                                     \
+        if (!(condition)) {                                                  \
+            fprintf(stderr, "%s:%d: %s is false\n", __FILE__, __LINE__,      \
+                    #condition);                                             \
+            exit(1);                                                         \
+        }                                                                    \
+    } while (0)
+
+#define CHECK_EQ(left, right)                                                \
+    do {                                                                     \
+        long long left_ = (long long)(left), right_ = (long long)(right);    \
+        if (left_ != right_) {                                               \
+            fprintf(stderr, "%s:%d: %s is %lld, not %lld (%s)\n", __FILE__,  \
+                    __LINE__, #left, left_, right_, #right);                 \
+            exit(1);                                                         \
+        }                                                                    \
+    } while (0)
+
+#define CHECK_ERR(call, code) CHECK_EQ(call, code)
+
+#define SKIP(reason)                                                         \
+    do {                                                                     \
+        fprintf(stderr, "skipped: %s\n", reason);                            \
+        exit(77);                                                            \
+    } while (0)
+
+#endif
