@@ -310,7 +310,46 @@ typedef struct {
 int spn_stream_add_udp_reader(spn_stream *stream, int fd,
                               const spn_udp_reader_config *config);
 
-/* ---- sending ------------------------------------------------------------ */
+/* ---- sending: packets --------------------------------------------------- */
+
+/* An item to be sent. The bytes of an addressed one are not copied. */
+typedef struct {
+    uint64_t id;
+    uint64_t value;   /* immediate: the value, in the low-order bytes */
+    const void *data; /* addressed: its bytes */
+    size_t length;    /* addressed: how many, 0 included */
+    bool is_immediate;
+} spn_send_item;
+
+/* The packets of one heap: cut, but written out only as they are sent, so the
+ * bytes sent are those that the items' memory has then. That memory must live
+ * as long as this does. Never changes; may be sent many times and by several
+ * senders at once. Shared. */
+typedef struct spn_packets spn_packets;
+
+/* Cut a heap of these items, in this order. max_packet_size is rounded down to
+ * a multiple of 8. With repeat_pointers every packet carries all item pointers.
+ * 0 and a reference; -EINVAL: heap_address_bits is no multiple of 8 in 8..56,
+ * max_packet_size is below 56, or an id is 0 or beyond the flavour; -EOVERFLOW:
+ * the heap's length or an immediate value is beyond the flavour; -E2BIG:
+ * pointers to be repeated do not fit a packet; -ENOMEM. */
+int spn_packets_new(const spn_send_item *items, size_t count,
+                    int heap_address_bits, size_t max_packet_size,
+                    bool repeat_pointers, spn_packets **out);
+
+void spn_packets_unref(spn_packets *packets);
+
+size_t spn_packets_count(const spn_packets *packets);
+
+/* The lengths of all packets together, headers included. */
+size_t spn_packets_total(const spn_packets *packets);
+
+/* The length of packet `index`. */
+size_t spn_packets_length(const spn_packets *packets, size_t index);
+
+/* Write packet `index` of heap `cnt` to `out`; returns its length. */
+size_t spn_packets_write(const spn_packets *packets, size_t index,
+                         uint64_t cnt, void *out);
 
 /* ---- SpiNNaker: the SCP window and link --------------------------------- */
 
