@@ -31,6 +31,24 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml setup.py build_ffi.py $(SOURCES
 pytest: $(VENV)/.test
 	$(BIN)/pytest tests
 
+# The same tests over a core built with a sanitizer.
+sanitize: $(VENV)/.test
+	$(BIN)/python tools/sanitize.py address -q
+	$(BIN)/python tools/sanitize.py thread -q
+
+BENCH := .bench
+$(BENCH)/.bench: pyproject.toml setup.py build_ffi.py $(SOURCES) $(HEADERS) $(PACKAGE)
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check '.[bench]'
+	touch $@
+
+# All measurements, an hour or so; ROUNDS=1 for a look.
+ROUNDS ?= 7
+bench: $(BENCH)/.bench
+	$(BENCH)/bin/python tools/bench/run.py --rounds $(ROUNDS)
+	$(BENCH)/bin/python tools/bench/scp.py --rounds $(ROUNDS)
+	$(BENCH)/bin/python tools/bench/report.py
+
 check:
 	$(PYTHON) tools/check_layers.py
 
@@ -75,4 +93,4 @@ ctests:
 	$(MAKE) --no-print-directory ctest SAN=thread
 
 clean:
-	rm -rf build $(VENV) *.egg-info pyspin/_core.*
+	rm -rf build $(VENV) $(BENCH) *.egg-info pyspin/_core.*
