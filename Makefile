@@ -69,6 +69,8 @@ OBJECTS := $(SOURCES:csrc/src/%.c=$(OUT)/%.o)
 CTESTS := $(patsubst tests/c/%.c,$(OUT)/%,$(wildcard tests/c/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
+.SECONDARY: $(OBJECTS)
+
 $(OUT)/%.o: csrc/src/%.c $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@

@@ -58,15 +58,19 @@ typedef struct spni_resident {
  * forked child. `resident` is added to the loop. Any thread. */
 spni_loop *spni_loop_join(spn_threads *threads, spni_resident *resident);
 
-/* Undo join. Any thread, also the loop's own. */
+/* Undo join. Any thread, also the loop's own. Waits for a `stopping` of this
+ * resident that is running elsewhere, so call it without locks that it takes.
+ * It may be the last reference to the pool, which then stops. */
 void spni_loop_leave(spni_loop *loop, spni_resident *resident);
 
 /* Run `function` on the loop's thread and wait for its end; directly when
- * called there. 0, or SPN_EFORKED in a forked child (then it is not run). */
+ * called there. The caller keeps a resident or a reference to the pool. 0, or SPN_EFORKED in a forked child (then it is not run). */
 int spni_loop_call(spni_loop *loop, void (*function)(void *), void *argument);
 
-/* Any thread; never waits, allocates nothing. */
-void spni_loop_post(spni_loop *loop, spni_task *task);
+/* Any thread; never waits, allocates nothing. False, and nothing happens, once
+ * the loop has begun to stop; tasks that have not run by then never do, and
+ * `stopping` is called after they have been dropped. */
+bool spni_loop_post(spni_loop *loop, spni_task *task);
 
 /* Take back a posted task, if it has not run. Loop's thread only. */
 void spni_loop_unpost(spni_loop *loop, spni_task *task);
