@@ -42,8 +42,17 @@ def ready() -> Usage:
     return Usage()
 
 
-def udp(lib, *, port: int, payload: int, heap: int, cpu: int = 1, ring: int = 0,
-        max_heaps: int = 4, reorder: int = 0) -> dict:
+def udp(
+    lib,
+    *,
+    port: int,
+    payload: int,
+    heap: int,
+    cpu: int = 1,
+    ring: int = 0,
+    max_heaps: int = 4,
+    reorder: int = 0,
+) -> dict:
     """Receive heaps until the stop packet and drop them."""
     os.sched_setaffinity(0, {cpu})
     options = {"max_heaps": max_heaps}

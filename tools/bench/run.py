@@ -100,8 +100,7 @@ def exchange(contender: str, name: str, options: dict[str, object]) -> Figures:
     sent = last_json(sender.stdout)
     figures["sent"] = sent
     figures["machine"] = sum(
-        getattr(now, part) - getattr(busy, part)
-        for part in ("user", "system", "irq", "softirq")
+        getattr(now, part) - getattr(busy, part) for part in ("user", "system", "irq", "softirq")
     )
     return figures
 

@@ -34,9 +34,7 @@ async_class = spead2.recv.asyncio.Stream
 
 
 def add_udp(stream, port: int, max_size: int) -> None:
-    stream.add_udp_reader(
-        port, max_size=max_size, buffer_size=8 << 20, bind_hostname="127.0.0.1"
-    )
+    stream.add_udp_reader(port, max_size=max_size, buffer_size=8 << 20, bind_hostname="127.0.0.1")
 
 
 def add_buffer(stream, buffer) -> None:
