@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Items by name and identifier, kept up to date from heaps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
+from typing import Any
+
+import numpy.typing as npt
+
+from . import protocol
+from .descriptor import Descriptor, Order
+from .flavour import Flavour
+from .item import Item
+from .raw_descriptor import RawDescriptor
+
+_logger = logging.getLogger("pyspin")
+
+_MAX_KNOWN = 1024
+"""Descriptors remembered by their bytes, so that resent ones cost one look-up."""
+
+
+class ItemGroup:
+    """A collection of items, indexed by name or by identifier.
+
+    When a descriptor comes again unchanged, its item stays as it is. When it
+    differs, all items with its name or identifier go (there may be two), and
+    the new one starts without a value and with a version above theirs, so that
+    who looks only at versions sees the change.
+
+    Not for several threads at once, except that items' values may be read.
+    """
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, Item] = {}
+        self._by_name: dict[str, Item] = {}
+        self._known: dict[tuple[bytes, int], Descriptor | None] = {}
+
+    def add_item(
+        self,
+        id: int | None,
+        name: str,
+        description: str,
+        shape: Iterable[int | None],
+        dtype: npt.DTypeLike | None = None,
+        order: Order = "C",
+        format: Iterable[tuple[str, int]] | None = None,
+        value: Any = None,
+    ) -> Item:
+        """Add an item and return it; an identical one stays and takes `value`.
+
+        `id` None: the lowest free one from 0x1000. Errors as of `Descriptor`.
+        """
+        if id is None:
+            id = protocol.FIRST_FREE_ID
+            while id in self._by_id:
+                id += 1
+        return self._add(Item(id, name, description, shape, dtype, order, format, value))
+
+    def _add(self, item: Item) -> Item:
+        old = self._by_id.get(item.id)
+        if old is not None and old.identity() == item.identity():
+            if item.value is not None:
+                old.value = item.value
+            return old
+        for clash in (old, self._by_name.get(item.name)):
+            if clash is not None:
+                item.version = max(item.version, clash.version + 1)
+                self._by_id.pop(clash.id, None)
+                self._by_name.pop(clash.name, None)
+        self._by_id[item.id] = item
+        self._by_name[item.name] = item
+        return item
+
+    def __getitem__(self, key: int | str) -> Item:
+        """Return the item of this identifier or name; `KeyError` if there is none."""
+        return self._by_name[key] if isinstance(key, str) else self._by_id[key]
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether there is an item of this identifier or name."""
+        return key in (self._by_name if isinstance(key, str) else self._by_id)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names, as a dict over its keys."""
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self._by_name)
+
+    def keys(self) -> KeysView[str]:
+        """Return the names."""
+        return self._by_name.keys()
+
+    def ids(self) -> KeysView[int]:
+        """Return the identifiers."""
+        return self._by_id.keys()
+
+    def values(self) -> ValuesView[Item]:
+        """Return the items."""
+        return self._by_name.values()
+
+    def items(self) -> ItemsView[str, Item]:
+        """Return pairs of name and item."""
+        return self._by_name.items()
+
+    def update(self, heap: Any, new_order: str = "=") -> dict[str, Item]:
+        """Take descriptors and values from `heap`; return the items with new values by name.
+
+        Numbers get byte order `new_order` (see `numpy.dtype.newbyteorder`; "|"
+        keeps that of the wire). Values are made when they are first read.
+        An item without descriptor is skipped with a warning.
+
+        `ValueError`, and nothing else, for a malformed descriptor or value; what
+        came before it in the heap has been taken. `heap` may also be one of
+        spead2's: anything with `get_items()` and `get_descriptors()`.
+        """
+        try:
+            raw, memory = heap._heap, heap._memory
+        except AttributeError:
+            return self._update_from_items(heap, new_order)
+        count = raw.item_count
+        items = raw.items
+        for i in range(count):
+            if items[i].id == protocol.DESCRIPTOR_ID:
+                self._take_descriptor(memory(), items[i], heap.flavour)
+        updated: dict[str, Item] = {}
+        by_id = self._by_id
+        for i in range(count):
+            entry = items[i]
+            item_id = entry.id
+            if item_id <= protocol.STREAM_CTRL_ID:
+                continue
+            item = by_id.get(item_id)
+            if item is None:
+                _warn_unknown(item_id)
+                continue
+            reading = item._readings.get(new_order) or item.reading(new_order)
+            length = entry.length
+            if entry.is_immediate:
+                source = reading.immediate(entry.value, raw.heap_address_bits)
+                item._cell = (reading.load(*source),)
+            elif length < reading.minimum:
+                raise reading.too_short(length)
+            elif reading.is_lazy:
+                item._cell = [reading.load, heap, entry.value, length]
+            else:
+                item._cell = (reading.load(memory(), entry.value, length),)
+            item.version += 1
+            updated[item.name] = item
+        return updated
+
+    def _update_from_items(self, heap: Any, new_order: str) -> dict[str, Item]:
+        """Do the same through the public face of a heap."""
+        for raw_descriptor in heap.get_descriptors():
+            self._add_received(Descriptor.from_raw(raw_descriptor, heap.flavour))
+        updated: dict[str, Item] = {}
+        for raw_item in heap.get_items():
+            if raw_item.id <= protocol.STREAM_CTRL_ID:
+                continue
+            item = self._by_id.get(raw_item.id)
+            if item is None:
+                _warn_unknown(raw_item.id)
+                continue
+            item.set_from_raw(raw_item, new_order)
+            updated[item.name] = item
+        return updated
+
+    def _take_descriptor(self, memory: Any, entry: Any, flavour: Flavour) -> None:
+        raw = memory[entry.value : entry.value + entry.length].tobytes()
+        key = (raw, flavour.bug_compat)
+        if key not in self._known:
+            decoded = RawDescriptor.decode(*key)
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            self._known[key] = None if decoded is None else Descriptor.from_raw(decoded, flavour)
+        descriptor = self._known[key]
+        if descriptor is not None:
+            self._add_received(descriptor)
+
+    def _add_received(self, descriptor: Descriptor) -> None:
+        old = self._by_id.get(descriptor.id)
+        if old is None or old.identity() != descriptor.identity():
+            self._add(Item.from_descriptor(descriptor))
+
+
+def _warn_unknown(item_id: int) -> None:
+    _logger.warning("item with id %#x received but there is no descriptor", item_id)

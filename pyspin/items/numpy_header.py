@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The numpy header of a descriptor: the text of a dict, as in a .npy file.
+
+Its keys are exactly `descr`, `fortran_order` and `shape` (NumPy Enhancement
+Proposal 1, format version 1.0). The text comes from the network, so it is
+bounded and looked over before Python's parser sees it: deep nesting and
+operators can exhaust the parser, and neither occurs in a header.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any, cast
+
+import numpy as np
+from numpy.lib import format as npy
+
+from .shapes import MAX_DIMENSIONS
+
+MAX_LENGTH = 1 << 16
+"""Bytes of the longest header accepted."""
+
+_MAX_NESTING = 32
+_STRING = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\"""")
+_PLAIN = re.compile(r"[\s\w{}()\[\],:]*")
+
+
+def format_header(dtype: np.dtype[Any], fortran_order: bool, shape: tuple[int, ...]) -> bytes:
+    """Return the header; `ValueError` if `dtype` cannot be said in one."""
+    fields = {"descr": npy.dtype_to_descr(dtype), "fortran_order": fortran_order, "shape": shape}
+    return repr(fields).encode("ascii")
+
+
+def parse_header(header: bytes) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
+    """Return dtype, whether in Fortran order, and shape; `ValueError` if malformed."""
+    fields = _literal(header)
+    if not isinstance(fields, dict) or set(fields) != {"descr", "fortran_order", "shape"}:
+        raise ValueError("numpy header is not a dict of descr, fortran_order and shape")
+    order, shape = fields["fortran_order"], fields["shape"]
+    if not isinstance(order, bool):
+        raise ValueError(f"numpy header has a fortran_order of {order!r}")
+    if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
+        raise ValueError(f"numpy header has an illegal shape {shape!r}")
+    if len(shape) > MAX_DIMENSIONS:
+        raise ValueError(f"numpy header has {len(shape)} dimensions")
+    return _dtype(fields["descr"]), order, shape
+
+
+def _literal(header: bytes) -> object:
+    if len(header) > MAX_LENGTH:
+        raise ValueError(f"numpy header has {len(header)} bytes, more than {MAX_LENGTH}")
+    text = header.decode("ascii").strip()
+    outside = _STRING.sub("", text)
+    if not _PLAIN.fullmatch(outside) or _nesting(outside) > _MAX_NESTING:
+        raise ValueError("numpy header is not a plain literal")
+    try:
+        return ast.literal_eval(text)
+    # What the parser raises, and warns of, is its own affair and changes.
+    except Exception as error:
+        raise ValueError(f"numpy header cannot be parsed: {error}") from error
+
+
+def _nesting(text: str) -> int:
+    depth = deepest = 0
+    for char in text:
+        if char in "([{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in ")]}":
+            depth -= 1
+    return deepest
+
+
+def _dtype(descr: object) -> np.dtype[Any]:
+    if not _is_descr(descr):
+        raise ValueError(f"numpy header has an illegal descr {descr!r}")
+    try:
+        return npy.descr_to_dtype(cast("Any", descr))
+    except Exception as error:
+        raise ValueError(f"numpy header has an illegal descr {descr!r}: {error}") from error
+
+
+def _is_descr(descr: object) -> bool:
+    """Return whether this is a type string or a list of (name, descr[, shape])."""
+    if isinstance(descr, str):
+        return True
+    return isinstance(descr, list) and all(
+        isinstance(field, tuple) and len(field) in (2, 3) and _is_descr(field[1]) for field in descr
+    )

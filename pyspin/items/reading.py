@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the bytes of an item become its value.
+
+A `Reading` is made once per descriptor and byte order, so that the work per
+heap is one comparison and, when the value is asked for, one call to numpy.
+Errors depend only on the number of bytes, except in text, so all else can wait
+until someone reads the value: `is_lazy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from .formats import Format, format_bits, is_native, unpack
+from .shapes import Shape, dynamic_shape, known_elements
+
+Memory = npt.NDArray[np.uint8]
+"""1-D: the bytes among which the item's are."""
+
+Load = Callable[[Memory, int, int], Any]
+"""From memory, offset and length in bytes to a value."""
+
+
+class Reading:
+    """Reads the values of one descriptor.
+
+    minimum: bytes without which there is no value; more are ignored.
+    load: makes the value; the array is a view of the memory where the wire has
+        numpy's representation in the order asked for.
+    is_lazy: `load` cannot fail once the minimum is there.
+    """
+
+    __slots__ = ("_bits", "_is_variable", "_known", "is_lazy", "load", "minimum", "name")
+
+    def __init__(
+        self,
+        name: str,
+        shape: Shape,
+        wire: np.dtype[Any],
+        dtype: np.dtype[Any],
+        order: str,
+        format: Format | None,
+    ) -> None:
+        self.name = name
+        self._bits = format_bits(format) if format is not None else wire.itemsize * 8
+        self._known = known_elements(shape)
+        self._is_variable = None in shape
+        self.minimum = 0 if self._is_variable else -(-self._known * self._bits // 8)
+        self.is_lazy = True
+        self.load: Load
+        if format == [("c", 8)] and len(shape) == 1:
+            self.is_lazy = False
+            self.load = _text(None if self._is_variable else self.minimum)
+        elif format is not None and not is_native(format):
+            self.load = _packed(shape, format, self._bits)
+        elif self._is_variable:
+            self.load = _variable(shape, wire, dtype)
+        elif shape:
+            self.load = _fixed(tuple(s for s in shape if s is not None), wire, dtype, order)
+        else:
+            # numpy checks the code points of a str scalar
+            self.is_lazy = wire.kind != "U"
+            self.load = _scalar(wire, dtype)
+
+    def too_short(self, length: int) -> ValueError:
+        """Return the error for `length` bytes, fewer than the minimum."""
+        return ValueError(
+            f"item {self.name!r} needs {self.minimum} bytes, but only {length} have arrived"
+        )
+
+    def immediate(self, value: int, heap_address_bits: int) -> tuple[Memory, int, int]:
+        """Return memory, offset and length of an immediate `value`.
+
+        It stands at the low-order end of its field; `ValueError` if the field
+        is too short.
+        """
+        size = heap_address_bits // 8
+        if self.minimum > size:
+            raise self.too_short(size)
+        used = self.minimum
+        if self._is_variable and self._known:
+            elements = size * 8 // self._bits // self._known * self._known
+            used = -(-elements * self._bits // 8)
+        memory = np.frombuffer(bytearray(value.to_bytes(size, "big")), np.uint8)
+        return memory, size - used, used
+
+
+def _scalar(wire: np.dtype[Any], dtype: np.dtype[Any]) -> Load:
+    def load(memory: Memory, offset: int, length: int) -> Any:
+        value: npt.NDArray[Any] = np.ndarray((), wire, memory, offset)
+        return (value if wire == dtype else value.astype(dtype))[()]
+
+    return load
+
+
+def _fixed(shape: tuple[int, ...], wire: np.dtype[Any], dtype: np.dtype[Any], order: str) -> Load:
+    def view(memory: Memory, offset: int, length: int) -> Any:
+        return np.ndarray(shape, wire, memory, offset, None, cast("Any", order))
+
+    def convert(memory: Memory, offset: int, length: int) -> Any:
+        return view(memory, offset, length).astype(dtype)
+
+    return view if wire == dtype else convert
+
+
+def _variable(shape: Shape, wire: np.dtype[Any], dtype: np.dtype[Any]) -> Load:
+    def load(memory: Memory, offset: int, length: int) -> Any:
+        actual = dynamic_shape(shape, length // wire.itemsize)
+        value: npt.NDArray[Any] = np.ndarray(actual, wire, memory, offset)
+        return value if wire == dtype else value.astype(dtype)
+
+    return load
+
+
+def _text(size: int | None) -> Load:
+    def load(memory: Memory, offset: int, length: int) -> Any:
+        end = offset + (length if size is None else size)
+        return str(memory[offset:end], "ascii")  # type: ignore[call-overload]
+
+    return load
+
+
+def _packed(shape: Shape, format: Format, bits: int) -> Load:
+    def load(memory: Memory, offset: int, length: int) -> Any:
+        actual = dynamic_shape(shape, length * 8 // bits)
+        data = memory[offset : offset + length]
+        return unpack(format, data, int(np.prod(actual, dtype=object))).reshape(actual)[()]
+
+    return load

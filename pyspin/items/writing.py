@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a value becomes the bytes of an item."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .descriptor import Descriptor
+from .formats import pack
+
+
+def to_buffer(descriptor: Descriptor, value: Any) -> npt.NDArray[Any] | bytearray:
+    """Return the bytes of `value`, an array in C order where it has one.
+
+    `ValueError` when the shape or a number does not fit, `UnicodeEncodeError`
+    (which is one) for text that is not ASCII.
+    """
+    if len(descriptor.shape) == 1 and isinstance(value, str | bytes):
+        value = _characters(value)
+    array = _as_array(descriptor, value)
+    if not descriptor.compatible_shape(array.shape):
+        raise ValueError(
+            f"value of item {descriptor.name!r} must have shape {descriptor.shape}, "
+            f"not {array.shape}"
+        )
+    if descriptor.is_packed():
+        return pack(descriptor.format or [], array.reshape(-1))
+    contiguous = np.asarray(array.T if descriptor.order == "F" else array, order="C")
+    # numpy lends no buffer of dates and times.
+    return contiguous if _has_buffer(contiguous.dtype) else _raw(contiguous)
+
+
+def _characters(text: str | bytes) -> npt.NDArray[Any]:
+    raw = text.encode("ascii") if isinstance(text, str) else bytes(text)
+    return np.frombuffer(raw, "S1")
+
+
+def _as_array(descriptor: Descriptor, value: Any) -> npt.NDArray[Any]:
+    format = descriptor.format or []
+    if descriptor.is_packed() and len(format) == 1:
+        # Numbers keep their type: an array of them is packed without objects.
+        return np.asarray(value)
+    try:
+        return np.asarray(value, descriptor.array_dtype("|"))
+    except OverflowError as error:
+        raise ValueError(f"value of item {descriptor.name!r}: {error}") from error
+
+
+def _has_buffer(dtype: np.dtype[Any]) -> bool:
+    if dtype.fields is not None:
+        return all(_has_buffer(field[0]) for field in dtype.fields.values())
+    return dtype.base.kind not in "mM"
+
+
+def _raw(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return array.reshape(-1).view(np.uint8)
