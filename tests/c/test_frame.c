@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/frame.h"
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "check.h"
+
+enum { PORT = 7148, HEADERS = 14 + 20 + 8 };
+
+typedef struct {
+    uint8_t bytes[256];
+    size_t length;
+} frame;
+
+static spni_frame_target target4(const char *address)
+{
+    spni_frame_target target = {.port = PORT, .any_address = address == NULL};
+    if (address != NULL)
+        CHECK_EQ(inet_pton(AF_INET, address, target.address), 1);
+    return target;
+}
+
+static spni_frame_target target6(const char *address)
+{
+    spni_frame_target target = {
+        .port = PORT, .is_ipv6 = true, .any_address = address == NULL};
+    if (address != NULL)
+        CHECK_EQ(inet_pton(AF_INET6, address, target.address), 1);
+    return target;
+}
+
+static uint8_t *append(frame *to, const void *bytes, size_t size)
+{
+    uint8_t *at = to->bytes + to->length;
+    memcpy(at, bytes, size);
+    to->length += size;
+    return at;
+}
+
+static void add_ethernet(frame *to, int vlan_tags, uint16_t type)
+{
+    uint8_t header[14] = {0};
+    append(to, header, 12);
+    for (int i = 0; i < vlan_tags; i++) {
+        uint8_t tag[4] = {0x81, 0x00, 0, 5};
+        append(to, tag, 4);
+    }
+    spni_store_be16(header, type);
+    append(to, header, 2);
+}
+
+static void add_udp(frame *to, size_t payload)
+{
+    uint8_t header[8] = {0};
+    spni_store_be16(header, 1234);
+    spni_store_be16(header + 2, PORT);
+    spni_store_be16(header + 4, (uint16_t)(8 + payload));
+    append(to, header, 8);
+    for (size_t i = 0; i < payload; i++)
+        to->bytes[to->length++] = (uint8_t)i;
+}
+
+static frame ipv4(int vlan_tags, int options, uint16_t fragment, size_t payload)
+{
+    frame made = {.length = 0};
+    add_ethernet(&made, vlan_tags, ETH_P_IP);
+    uint8_t header[60] = {0};
+    size_t size = 20 + 4 * (size_t)options;
+    header[0] = (uint8_t)(0x40 | size / 4);
+    spni_store_be16(header + 2, (uint16_t)(size + 8 + payload));
+    spni_store_be16(header + 6, fragment);
+    header[9] = IPPROTO_UDP;
+    inet_pton(AF_INET, "127.0.0.1", header + 16);
+    append(&made, header, size);
+    add_udp(&made, payload);
+    return made;
+}
+
+static frame ipv6(bool fragment, size_t payload)
+{
+    frame made = {.length = 0};
+    add_ethernet(&made, 0, ETH_P_IPV6);
+    uint8_t header[40] = {0x60};
+    size_t extra = fragment ? 8 : 0;
+    spni_store_be16(header + 4, (uint16_t)(extra + 8 + payload));
+    header[6] = fragment ? IPPROTO_FRAGMENT : IPPROTO_UDP;
+    header[39] = 1;
+    append(&made, header, 40);
+    if (fragment) {
+        uint8_t extension[8] = {IPPROTO_UDP, 0, 0, 1, 0, 0, 0, 9};
+        append(&made, extension, 8);
+    }
+    add_udp(&made, payload);
+    return made;
+}
+
+static spni_frame_verdict parse(const frame *from, spni_frame_target target,
+                                size_t *length)
+{
+    /* a copy of exactly its size, so that a sanitizer sees a byte too many */
+    uint8_t *exact = malloc(from->length);
+    memcpy(exact, from->bytes, from->length);
+    const uint8_t *payload = NULL;
+    *length = 0;
+    spni_frame_verdict verdict =
+        spni_frame_parse(exact, from->length, &target, &payload, length);
+    if (verdict == SPNI_FRAME_OURS)
+        for (size_t i = 0; i < *length; i++)
+            CHECK_EQ(payload[i], (uint8_t)i);
+    free(exact);
+    return verdict;
+}
+
+static void check_ours(frame from, spni_frame_target target, size_t expected)
+{
+    size_t length;
+    CHECK_EQ(parse(&from, target, &length), SPNI_FRAME_OURS);
+    CHECK_EQ(length, expected);
+}
+
+static void check_not(frame from, spni_frame_target target,
+                      spni_frame_verdict verdict)
+{
+    size_t length;
+    CHECK_EQ(parse(&from, target, &length), verdict);
+}
+
+static void test_finds_the_payload(void)
+{
+    check_ours(ipv4(0, 0, 0, 100), target4(NULL), 100);
+    check_ours(ipv4(0, 0, 0x4000, 100), target4("127.0.0.1"), 100);
+    check_ours(ipv4(0, 3, 0, 7), target4(NULL), 7);
+    check_ours(ipv4(1, 0, 0, 7), target4(NULL), 7);
+    check_ours(ipv4(2, 0, 0, 0), target4(NULL), 0);
+    check_ours(ipv6(false, 33), target6("::1"), 33);
+    check_ours(ipv6(false, 33), target6(NULL), 33);
+}
+
+static void test_leaves_what_is_for_others(void)
+{
+    check_not(ipv4(0, 0, 0, 9), target4("10.0.0.1"), SPNI_FRAME_OTHER);
+    check_not(ipv4(0, 0, 0, 9), target6(NULL), SPNI_FRAME_OTHER);
+    check_not(ipv6(false, 9), target6("::2"), SPNI_FRAME_OTHER);
+    check_not(ipv6(false, 9), target4(NULL), SPNI_FRAME_OTHER);
+    spni_frame_target other_port = target4(NULL);
+    other_port.port = PORT + 1;
+    check_not(ipv4(0, 0, 0, 9), other_port, SPNI_FRAME_OTHER);
+    check_not(ipv4(0, 0, 100, 9), target4(NULL), SPNI_FRAME_OTHER);
+}
+
+static void test_tells_fragments(void)
+{
+    check_not(ipv4(0, 0, 0x2000, 9), target4(NULL), SPNI_FRAME_FRAGMENT);
+    check_not(ipv6(true, 9), target6(NULL), SPNI_FRAME_FRAGMENT);
+}
+
+static void test_padding_is_not_payload(void)
+{
+    frame padded = ipv4(0, 0, 0, 3);
+    padded.length += 15;
+    check_ours(padded, target4(NULL), 3);
+}
+
+static void test_lengths_that_lie(void)
+{
+    frame lying = ipv4(0, 0, 0, 50);
+    lying.length -= 1;
+    check_not(lying, target4(NULL), SPNI_FRAME_LENGTH);
+    lying = ipv4(0, 0, 0, 50);
+    spni_store_be16(lying.bytes + 14 + 20 + 4, 59);
+    check_not(lying, target4(NULL), SPNI_FRAME_LENGTH);
+    spni_store_be16(lying.bytes + 14 + 20 + 4, 7);
+    check_not(lying, target4(NULL), SPNI_FRAME_LENGTH);
+    spni_store_be16(lying.bytes + 14 + 2, 12);
+    check_not(lying, target4(NULL), SPNI_FRAME_LENGTH);
+    lying.bytes[14] = 0x44;
+    check_not(lying, target4(NULL), SPNI_FRAME_LENGTH);
+}
+
+static void test_every_truncation_is_survived(void)
+{
+    frame whole[] = {ipv4(2, 2, 0, 20), ipv6(false, 20), ipv6(true, 20)};
+    for (size_t k = 0; k < 3; k++)
+        for (size_t length = 0; length < whole[k].length; length++) {
+            frame cut = whole[k];
+            cut.length = length;
+            size_t found;
+            spni_frame_target target = k ? target6(NULL) : target4(NULL);
+            CHECK(parse(&cut, target, &found) != SPNI_FRAME_OURS);
+        }
+}
+
+static void test_filters_fit(void)
+{
+    struct sock_filter program[SPNI_FRAME_FILTER_MAX];
+    spni_frame_target targets[] = {target4(NULL), target4("127.0.0.1"),
+                                   target6(NULL), target6("::1")};
+    for (size_t k = 0; k < 4; k++) {
+        int length = spni_frame_filter(&targets[k], program);
+        CHECK(length > 0 && length <= SPNI_FRAME_FILTER_MAX);
+        for (int i = 0; i < length; i++)
+            if (BPF_CLASS(program[i].code) == BPF_JMP)
+                CHECK(i + 1 + program[i].jt < length
+                      && i + 1 + program[i].jf < length);
+    }
+}
+
+int main(void)
+{
+    test_finds_the_payload();
+    test_leaves_what_is_for_others();
+    test_tells_fragments();
+    test_padding_is_not_payload();
+    test_lengths_that_lie();
+    test_every_truncation_is_survived();
+    test_filters_fit();
+    return 0;
+}
