@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The virtual board behind a real socket."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from pyspin.board import CoreState, Impairment, VirtualBoard
+
+READ, WRITE, AS, IPTAG = 2, 3, 24, 26
+
+
+def request(command, *args, data=b"", place=(0, 0), core=0, seq=0):
+    x, y = place
+    sdp = struct.pack("<2x8B", 0x87, 255, core, 0xFF, y, x, 0, 0)
+    return sdp + struct.pack("<HH3I", command, seq, *(*args, 0, 0, 0)[:3]) + data
+
+
+def received(board, count):
+    """Wait until `count` datagrams have come, and return the board's counters."""
+    deadline = time.monotonic() + 60
+    while (stats := board.stats()).received < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    return stats
+
+
+@pytest.fixture
+def host():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(30)
+        yield sock
+
+
+def ask(sock, board, *args, **where):
+    sock.sendto(request(*args, **where), (board.host, board.port))
+    return sock.recv(512)
+
+
+def replies(sock, count):
+    """Receive `count` replies and return their sequence numbers."""
+    return [struct.unpack_from("<H", sock.recv(512), 12)[0] for _ in range(count)]
+
+
+def send(sock, board, count):
+    for seq in range(count):
+        sock.sendto(request(READ, 0x60000000, 4, 2, seq=seq), (board.host, board.port))
+
+
+def test_it_answers(host):
+    with VirtualBoard(3) as board:
+        assert ask(host, board, WRITE, 0x60000000, 4, 2, data=b"abcd")[10] == 0x80
+        assert ask(host, board, READ, 0x60000000, 4, 2)[14:] == b"abcd"
+        assert board.read_memory(0, 0, 0x60000000, 4) == b"abcd"
+        stats = board.stats()
+    assert (stats.received, stats.sent) == (2, 2)
+    assert stats.commands == {READ: 1, WRITE: 1}
+    assert stats.results == {"OK": 2}
+
+
+def test_memory_from_outside(host):
+    with VirtualBoard(5) as board:
+        board.write_memory(7, 7, 0x60000000, b"1234")
+        assert ask(host, board, READ, 0x60000000, 4, 2, place=(7, 7))[14:] == b"1234"
+        with pytest.raises(KeyError):
+            board.read_memory(0, 7, 0x60000000, 4)
+
+
+def test_lost_replies_were_executed(host):
+    with VirtualBoard(3, replies=Impairment(loss=0.5), seed=2) as board:
+        send(host, board, 200)
+        stats = received(board, 200)
+        assert stats.results == {"OK": 200}
+        assert stats.sent == 200 - stats.replies_lost
+        assert 60 < stats.replies_lost < 140
+        assert len(replies(host, stats.sent)) == stats.sent
+
+
+def test_lost_requests_were_not(host):
+    with VirtualBoard(3, requests=Impairment(loss=0.5), seed=2) as board:
+        send(host, board, 200)
+        stats = received(board, 200)
+        assert stats.results == {"OK": 200 - stats.requests_lost}
+
+
+def test_duplicates_and_latency(host):
+    bad = Impairment(duplication=1.0, latency=0.002)
+    with VirtualBoard(3, requests=bad) as board:
+        send(host, board, 10)
+        assert sorted(replies(host, 20)) == sorted([*range(10)] * 2)
+        assert board.stats().results == {"OK": 20}
+
+
+def test_an_overrun_board_drops(host):
+    with VirtualBoard(3, service_time=60.0) as board:
+        send(host, board, 20)
+        stats = received(board, 20)
+    assert stats.dropped == {"no_tag": 12}
+    assert stats.sent == 0
+
+
+def test_a_slow_board_answers_all_that_it_can_hold(host):
+    with VirtualBoard(3, service_time=0.001) as board:
+        send(host, board, 8)
+        assert replies(host, 8) == list(range(8))
+
+
+def test_messages_through_tags_both_ways(host):
+    got = []
+    came = threading.Event()
+
+    def deliver(message):
+        got.append(message)
+        came.set()
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with VirtualBoard(3) as board:
+        board.on_message(deliver)
+        assert not board.send(1, b"nothing")
+        ask(host, board, IPTAG, 5 << 28 | 1 << 16 | 1)
+        assert board.send(1, b"out")
+        assert host.recv(512) == b"out"
+        ask(host, board, AS, 0x67800000, 30 << 24 | 0b10)
+        ask(host, board, IPTAG, 3 << 28 | 1 << 16 | (1 << 5 | 1) << 8 | 2, port)
+        host.sendto(b"in", (board.host, port))
+        assert came.wait(30)
+        assert (got[0].core, got[0].port, got[0].data) == (1, 1, b"in")
+        ask(host, board, IPTAG, 3 << 16 | 2)
+        assert board.stats().messages == 1
+
+
+def test_states_and_printing():
+    with VirtualBoard(3) as board:
+        assert board.core_state(0, 0, 0) == (CoreState.RUNNING, 0)
+        board.set_core_state(0, 0, 1, CoreState.RUN_TIME_EXCEPTION, rte=2)
+        assert board.core_state(0, 0, 1) == (CoreState.RUN_TIME_EXCEPTION, 0)
+        assert board.read_memory(0, 0, 0xE5007080 + 0x2C, 1) == b"\2"
+
+
+def test_closing_frees_the_address_and_may_be_done_again():
+    board = VirtualBoard(3)
+    where = (board.host, board.port)
+    board.start()
+    with pytest.raises(RuntimeError, match="started once"):
+        board.start()
+    board.close()
+    board.close()
+    assert not board.send(1, b"late")
+    with VirtualBoard(3, host=where[0], port=where[1]) as again:
+        assert (again.host, again.port) == where
+
+
+def test_a_taken_address_is_an_error():
+    board = VirtualBoard(3)
+    try:
+        with pytest.raises(OSError, match="in use"):
+            VirtualBoard(3, host=board.host, port=board.port)
+    finally:
+        board.close()
+
+
+def test_many_boards_each_at_its_own_address(host):
+    boards = [VirtualBoard(3, host=f"127.0.0.{n}") for n in range(1, 9)]
+    try:
+        for n, board in enumerate(boards):
+            board.start()
+            board.write_memory(0, 0, 0x60000000, bytes([n] * 4))
+        for n, board in enumerate(boards):
+            assert ask(host, board, READ, 0x60000000, 4, 2)[14:] == bytes([n] * 4)
+    finally:
+        for board in boards:
+            board.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hardware": 4}, "hardware must be 3 or 5, not 4"),
+        ({"busy": 1.5}, "busy must be from 0 to 1, not 1.5"),
+        ({"tags": 0}, "tags must be at least 1, not 0"),
+        ({"service_time": -1.0}, "service_time must be at least 0 seconds, not -1.0"),
+        ({"dead_chips": [(0, 0)]}, "dead_chips must not have the Ethernet chip"),
+    ],
+)
+def test_settings_are_checked(settings, message):
+    with pytest.raises(ValueError, match=message):
+        VirtualBoard(**settings)
