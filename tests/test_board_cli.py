@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pyspin board` in a process of its own."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("click")
+pytest.importorskip("rich")
+
+VERSION = struct.pack("<2x8BHH12x", 0x87, 255, 0, 0xFF, 255, 255, 0, 0, 0, 1)
+
+
+def start(*options):
+    command = [sys.executable, "-m", "pyspin", "board", *options]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_interrupted(number):
+    with start("--hardware", "3", "--boards", "2", "--port", "0") as child:
+        try:
+            places = [
+                re.fullmatch(r"SpiNN-3 at ([\d.]+):(\d+)\n", child.stdout.readline()).groups()
+                for _ in range(2)
+            ]
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.settimeout(30)
+                for host, port in places:
+                    sock.sendto(VERSION, (host, int(port)))
+                    assert b"SC&MP/SpiNNaker" in sock.recv(512)
+            assert child.stdout.readline() == "Ctrl-C ends it.\n"
+            child.send_signal(number)
+            out, err = child.communicate(timeout=60)
+        finally:
+            child.kill()
+    assert (child.returncode, err) == (0, "")
+    assert out.splitlines()[-1].startswith("2 received, 2 sent, 0 lost")
+
+
+def test_bad_options_are_told():
+    with start("--host", "nowhere") as child:
+        out, err = child.communicate(timeout=60)
+    assert child.returncode == 2
+    assert "nowhere" in err
+    assert out == ""
+
+
+def test_a_taken_port_is_told():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        with start("--port", str(sock.getsockname()[1])) as child:
+            _, err = child.communicate(timeout=60)
+    assert child.returncode == 1
+    assert "in use" in err
