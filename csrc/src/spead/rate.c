@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Two clocks, each of which says when the bytes sent so far should be through.
+ *
+ * The average clock runs at the rate that was asked for, and is not moved when
+ * a wait lasts too long: what the wait lost is caught up. The burst clock runs
+ * a little faster and starts again from the present after each wait, so the
+ * catching up stays below the burst rate. A burst goes when both have been
+ * reached.
+ *
+ * A nanosecond is 5 bytes at 40 Gb/s, so rounding each burst to whole
+ * nanoseconds would be a drift of parts in 100 000; hence the fractions.
+ */
+#include "spead/rate.h"
+
+void spni_rate_init(spni_rate *rate, double bytes_per_second,
+                    double burst_rate_ratio, uint64_t burst_size,
+                    uint64_t now_ns)
+{
+    double per_byte = bytes_per_second > 0 ? 1e9 / bytes_per_second : 0;
+    *rate = (spni_rate){
+        .average_ns = per_byte,
+        .burst_ns = per_byte / burst_rate_ratio,
+        .burst_size = burst_size > 0 ? burst_size : 1,
+        .average.ns = now_ns,
+        .burst.ns = now_ns,
+        .idle_ns = now_ns,
+    };
+}
+
+static void advance(spni_instant *clock, double ns)
+{
+    double sum = ns + clock->fraction;
+    uint64_t whole = (uint64_t)sum;
+    clock->ns += whole;
+    clock->fraction = sum - (double)whole;
+}
+
+/* Move a clock over the idle time, but not beyond the present. */
+static void skip(spni_instant *clock, double pending_ns, uint64_t idle_ns,
+                 uint64_t now_ns)
+{
+    uint64_t reached = clock->ns + (uint64_t)pending_ns;
+    if (reached < now_ns) {
+        uint64_t behind = now_ns - reached;
+        clock->ns += idle_ns < behind ? idle_ns : behind;
+    }
+}
+
+/* What an earlier wait lost may still be caught up, the idle time not. */
+static void resume(spni_rate *rate, uint64_t now_ns)
+{
+    uint64_t idle = now_ns > rate->idle_ns ? now_ns - rate->idle_ns : 0;
+    double pending = (double)rate->pending;
+    skip(&rate->average, pending * rate->average_ns, idle, now_ns);
+    skip(&rate->burst, pending * rate->burst_ns, idle, now_ns);
+    rate->idle_ns = 0;
+}
+
+static void start_wait(spni_rate *rate)
+{
+    advance(&rate->average, (double)rate->pending * rate->average_ns);
+    advance(&rate->burst, (double)rate->pending * rate->burst_ns);
+    rate->pending = 0;
+    rate->target_ns = rate->average.ns > rate->burst.ns ? rate->average.ns
+                                                        : rate->burst.ns;
+}
+
+static void end_wait(spni_rate *rate, uint64_t now_ns)
+{
+    rate->burst.ns = now_ns > rate->target_ns ? now_ns : rate->target_ns;
+    rate->burst.fraction = 0;
+    rate->target_ns = 0;
+}
+
+uint64_t spni_rate_allowance(spni_rate *rate, uint64_t now_ns,
+                             uint64_t *until_ns)
+{
+    if (!spni_rate_is_limited(rate)) {
+        return UINT64_MAX;
+    }
+    if (rate->idle_ns != 0) {
+        resume(rate, now_ns);
+    }
+    if (rate->target_ns == 0 && rate->pending >= rate->burst_size) {
+        start_wait(rate);
+    }
+    if (rate->target_ns > now_ns) {
+        *until_ns = rate->target_ns;
+        return 0;
+    }
+    if (rate->target_ns != 0) {
+        end_wait(rate, now_ns);
+    }
+    return rate->burst_size - rate->pending;
+}
+
+void spni_rate_count(spni_rate *rate, uint64_t bytes)
+{
+    if (spni_rate_is_limited(rate)) {
+        rate->pending += bytes;
+    }
+}
+
+void spni_rate_idle(spni_rate *rate, uint64_t now_ns)
+{
+    if (spni_rate_is_limited(rate) && rate->idle_ns == 0) {
+        rate->idle_ns = now_ns;
+    }
+}

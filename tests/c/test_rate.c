@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All on an invented clock. */
+#include "spead/rate.h"
+#include "base/clock.h"
+#include "check.h"
+
+/* Send packets for a second, each wait `late_ns` too long; the bytes sent. */
+static uint64_t run(double rate_bytes, uint64_t burst_size, uint64_t packet,
+                    uint64_t late_ns)
+{
+    spni_rate rate;
+    uint64_t now = 1000, until = 0, sent = 0;
+    spni_rate_init(&rate, rate_bytes, 1.05, burst_size, now);
+    while (now < 1000 + SPNI_SECOND_NS) {
+        if (spni_rate_allowance(&rate, now, &until) == 0) {
+            CHECK(until > now);
+            now = until + late_ns;
+            continue;
+        }
+        spni_rate_count(&rate, packet);
+        sent += packet;
+    }
+    return sent;
+}
+
+static void check_within(uint64_t sent, double expected, double tolerance)
+{
+    CHECK((double)sent > expected * (1 - tolerance));
+    CHECK((double)sent < expected * (1 + tolerance));
+}
+
+/* 40 Gb/s: a nanosecond is 5 bytes. */
+static void test_fractions_of_a_nanosecond_count(void)
+{
+    check_within(run(5e9, 8192, 8192, 0), 5e9, 1e-5);
+    check_within(run(5e9, 1, 1001, 0), 5e9, 1e-5);
+    check_within(run(5e9 / 3, 1, 72, 0), 5e9 / 3, 1e-5);
+}
+
+static void test_late_wakings_are_caught_up(void)
+{
+    check_within(run(125e6, 65536, 1472, 20000), 125e6, 1e-3);
+    check_within(run(1e6, 65536, 9000, 100000), 1e6, 0.14);
+    check_within(run(10e6, 65536, 1472, 200000), 10e6, 1e-2);
+}
+
+static void test_catching_up_stays_below_the_burst_rate(void)
+{
+    spni_rate rate;
+    uint64_t until = 0;
+    /* a byte a nanosecond, bursts of 1000 */
+    spni_rate_init(&rate, 1e9, 1.25, 1000, 1000);
+    CHECK_EQ(spni_rate_allowance(&rate, 1000, &until), 1000);
+    spni_rate_count(&rate, 1000);
+    CHECK_EQ(spni_rate_allowance(&rate, 1001, &until), 0);
+    CHECK_EQ(until, 2000);
+    /* 5000 ns late: five bursts are owed, one goes each 800 ns */
+    uint64_t now = 7000;
+    for (int i = 0; i < 10; i++) {
+        CHECK_EQ(spni_rate_allowance(&rate, now, &until), 1000);
+        spni_rate_count(&rate, 1000);
+        CHECK_EQ(spni_rate_allowance(&rate, now, &until), 0);
+        CHECK_EQ(until, now + 800);
+        now = until;
+    }
+}
+
+static void test_a_burst_may_be_collected(void)
+{
+    spni_rate rate;
+    uint64_t until = 0;
+    spni_rate_init(&rate, 1e9, 1.05, 1000, 1000);
+    spni_rate_count(&rate, 400);
+    CHECK_EQ(spni_rate_allowance(&rate, 1000, &until), 600);
+    spni_rate_count(&rate, 900);
+    CHECK_EQ(spni_rate_allowance(&rate, 1000, &until), 0);
+    CHECK_EQ(until, 2300);
+}
+
+static void test_idle_time_earns_no_credit(void)
+{
+    spni_rate rate;
+    uint64_t until = 0;
+    spni_rate_init(&rate, 1e9, 1.05, 1000, 1000);
+    CHECK_EQ(spni_rate_allowance(&rate, 1000000, &until), 1000);
+    spni_rate_count(&rate, 1000);
+    CHECK_EQ(spni_rate_allowance(&rate, 1000000, &until), 0);
+    CHECK_EQ(until, 1001000);
+}
+
+/* Heaps that come one by one, each a little after the other was sent, go at
+ * the full rate: the gap is shorter than what a burst takes. */
+static void test_short_gaps_cost_nothing(void)
+{
+    spni_rate rate;
+    uint64_t now = 1000, until = 0;
+    spni_rate_init(&rate, 1e9, 1.05, 1000, now);
+    for (int i = 0; i < 1000; i++) {
+        if (spni_rate_allowance(&rate, now, &until) == 0) {
+            now = until;
+            CHECK(spni_rate_allowance(&rate, now, &until) > 0);
+        }
+        spni_rate_count(&rate, 1000);
+        spni_rate_idle(&rate, now);
+        now += 300;
+    }
+    CHECK_EQ(now, 1000 + 999 * 1000 + 300);
+}
+
+/* Small heaps with gaps cannot outrun the rate. */
+static void test_gaps_do_not_forget_bytes(void)
+{
+    spni_rate rate;
+    uint64_t now = 1000, until = 0, sent = 0;
+    spni_rate_init(&rate, 1e9, 1.05, 1000, now);
+    while (now < 1001000) {
+        while (spni_rate_allowance(&rate, now, &until) == 0) {
+            now = until;
+        }
+        spni_rate_count(&rate, 100);
+        sent += 100;
+        spni_rate_idle(&rate, now);
+        now += 10;
+    }
+    CHECK(sent <= 1000000 + 1000);
+    CHECK(sent >= 990000);
+}
+
+static void test_no_rate_no_wait(void)
+{
+    spni_rate rate;
+    uint64_t until = 0;
+    spni_rate_init(&rate, 0, 1.05, 1000, 1000);
+    spni_rate_count(&rate, 1 << 30);
+    CHECK(spni_rate_allowance(&rate, 1000, &until) == UINT64_MAX);
+}
+
+int main(void)
+{
+    test_fractions_of_a_nanosecond_count();
+    test_late_wakings_are_caught_up();
+    test_catching_up_stays_below_the_burst_rate();
+    test_a_burst_may_be_collected();
+    test_idle_time_earns_no_credit();
+    test_short_gaps_cost_nothing();
+    test_gaps_do_not_forget_bytes();
+    test_no_rate_no_wait();
+    return 0;
+}
