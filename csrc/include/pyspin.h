@@ -94,18 +94,14 @@ typedef struct spn_allocator spn_allocator;
 int spn_allocator_new_malloc(spn_allocator **out);
 
 /* mmap with MAP_ANONYMOUS | MAP_PRIVATE | MAP_POPULATE | flags. With
- * prefer_huge, MAP_HUGETLB is tried first and ordinary pages after it; huge
- * pages are always reserved, so MAP_NORESERVE has no effect on them.
- * -EINVAL for MAP_FIXED, which would lay buffers over other memory. */
+ * prefer_huge, MAP_HUGETLB is tried first and ordinary pages after it. */
 int spn_allocator_new_mmap(int flags, bool prefer_huge, spn_allocator **out);
 
 /* A pool of buffers of `upper` bytes that serves sizes lower..upper; others go
  * to `base`. Holds at most max_free free buffers, `initial` at the start. With
  * `threads`, when fewer than low_water remain a background task refills it to
- * `initial`; without, low_water must be 0. base NULL: malloc. The pool goes on
- * without refills when `threads` has been stopped, and in a forked child.
- * -EINVAL unless lower <= upper, initial <= max_free, low_water <= initial;
- * -ENOMEM; SPN_ESTOPPED if `threads` has been stopped or is a parent's. */
+ * `initial`; without, low_water must be 0. base NULL: malloc.
+ * -EINVAL unless lower <= upper, initial <= max_free, low_water <= initial. */
 int spn_allocator_new_pool(spn_threads *threads, size_t lower, size_t upper,
                            size_t max_free, size_t initial, size_t low_water,
                            spn_allocator *base, spn_allocator **out);
@@ -126,15 +122,10 @@ typedef struct {
 /* -EINVAL if not a pool. */
 int spn_allocator_read_pool_stats(spn_allocator *pool, spn_pool_stats *out);
 
-/* A buffer taken from an allocator, which it keeps alive. */
-typedef struct {
-    void *data;
-    size_t size;
-} spn_buffer;
-
-/* 0 and a buffer that the caller owns; -ENOMEM. */
-int spn_buffer_new(spn_allocator *allocator, size_t size, spn_buffer **out);
-void spn_buffer_free(spn_buffer *buffer);
+/* One buffer. 0 and memory that spn_buffer_free takes back; -ENOMEM. The
+ * buffer keeps its allocator alive. */
+int spn_buffer_new(spn_allocator *allocator, size_t size, void **out);
+void spn_buffer_free(void *buffer);
 
 /* Buffers handed out by all allocators and not yet freed. */
 size_t spn_buffers_live(void);
@@ -359,6 +350,98 @@ size_t spn_packets_length(const spn_packets *packets, size_t index);
 /* Write packet `index` of heap `cnt` to `out`; returns its length. */
 size_t spn_packets_write(const spn_packets *packets, size_t index,
                          uint64_t cnt, void *out);
+
+/* ---- sending: senders --------------------------------------------------- */
+
+/* Heaps in, UDP packets out: a queue, a rate and a socket, on one thread of a
+ * pool. Heaps go in the order of submission, each wholly before the next.
+ * Shared. */
+typedef struct spn_sender spn_sender;
+
+/* A numeric IPv4 or IPv6 address; `scope` is that of an IPv6 one, else 0. */
+typedef struct {
+    const char *address;
+    uint16_t port;
+    uint32_t scope;
+} spn_endpoint;
+
+typedef struct {
+    double rate;             /* bytes a second, SPEAD headers too; 0: no limit */
+    double burst_rate_ratio; /* at least 1 */
+    size_t burst_size;       /* bytes sent between looks at the clock */
+    size_t max_heaps;        /* heaps in flight, at least 1 */
+    bool gso;                /* use UDP_SEGMENT where the kernel has it */
+} spn_sender_config;
+
+typedef struct {
+    uint64_t heaps;       /* sent */
+    uint64_t bytes;       /* given to the kernel, SPEAD headers too */
+    uint64_t packets;
+    uint64_t messages;    /* one carries several packets with UDP_SEGMENT */
+    uint64_t calls;       /* of sendmmsg that took something */
+    uint64_t errors;      /* heaps given up for an error of the socket */
+    uint64_t refused;     /* heaps refused because max_heaps were in flight */
+    uint64_t cancelled;   /* heaps given up by a stop */
+    uint64_t socket_full; /* waits for room in the socket */
+    uint64_t gso_refused; /* messages that the device would not segment */
+} spn_sender_stats;
+
+/* What became of a heap: `result` is the bytes sent, SPEAD headers too, or
+ * -errno, or SPN_ESTOPPED when it was stopped before its end. */
+typedef struct {
+    uint64_t token;
+    int64_t result;
+} spn_completion;
+
+/* A sender through `fd`, a UDP socket, which it owns and closes from then on
+ * (on an error it stays the caller's). 0 and a reference; -EINVAL: a bad
+ * config, no endpoint, or an address that the socket's family cannot reach;
+ * -ENOTSOCK; -ENOMEM; SPN_ESTOPPED; SPN_EFORKED. */
+int spn_sender_new(spn_threads *threads, int fd, const spn_endpoint *endpoints,
+                   size_t endpoint_count, const spn_sender_config *config,
+                   spn_sender **out);
+
+/* Dropping the last reference stops the sender. */
+void spn_sender_unref(spn_sender *sender);
+
+/* Give up what has not been sent, complete it with SPN_ESTOPPED, wake all
+ * waiters and close the socket. Afterwards no item's memory is touched.
+ * Idempotent. */
+void spn_sender_stop(spn_sender *sender);
+
+/* Queue a heap for endpoint `endpoint`. cnt -1: the next of the sequence. The
+ * memory of its items must live until its completion has been taken. With
+ * `direct` the calling thread may do the sending itself as far as it need not
+ * wait: for callers that wait for the completion anyhow.
+ * 0; -EAGAIN: max_heaps are in flight; -EINVAL: cnt or endpoint out of range;
+ * -EMSGSIZE: its packets are too long for UDP; -ENOMEM; SPN_ESTOPPED;
+ * SPN_EFORKED. */
+int spn_sender_submit(spn_sender *sender, spn_packets *packets, int64_t cnt,
+                      size_t endpoint, uint64_t token, bool direct);
+
+/* Wait for the completion of `token`, which was submitted and not taken by
+ * others, at most timeout_ms (-1: for ever). 0; -EAGAIN when time runs out;
+ * -EINTR on a signal. */
+int spn_sender_wait(spn_sender *sender, uint64_t token, int timeout_ms,
+                    int64_t *result);
+
+/* Take up to `count` completions: how many, or -EAGAIN. */
+int spn_sender_try_pop(spn_sender *sender, spn_completion *out, int count);
+
+/* Wait until all heaps submitted before the call are complete: as wait. */
+int spn_sender_flush(spn_sender *sender, int timeout_ms);
+
+/* An eventfd that polls readable exactly while try_pop would not return
+ * -EAGAIN. Made at the first call; lives as long as the sender. -errno. */
+int spn_sender_fd(spn_sender *sender);
+
+/* The next heap gets cnt `next`, the one after it next + step, wrapped to the
+ * flavour's width. -EINVAL when step is 0. */
+int spn_sender_set_cnt_sequence(spn_sender *sender, uint64_t next,
+                                uint64_t step);
+
+/* A consistent snapshot. */
+void spn_sender_read_stats(spn_sender *sender, spn_sender_stats *out);
 
 /* ---- SpiNNaker: the SCP window and link --------------------------------- */
 

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Waiting is on a futex and not on a condition variable: a condition variable
+ * hides signals, and a blocked Python caller must see them. A change bumps the
+ * word under the lock; a waiter reads the word under the lock before it looks,
+ * so no change is missed.
+ */
+#include "net/outbox.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* ---- lists ---- */
+
+void spni_jobs_init(spni_jobs *jobs)
+{
+    jobs->first = NULL;
+    jobs->end = &jobs->first;
+}
+
+void spni_jobs_append(spni_jobs *jobs, spni_job *job)
+{
+    job->next = NULL;
+    *jobs->end = job;
+    jobs->end = &job->next;
+}
+
+spni_job *spni_jobs_shift(spni_jobs *jobs)
+{
+    spni_job *job = jobs->first;
+    if (job != NULL) {
+        jobs->first = job->next;
+        if (jobs->first == NULL) {
+            jobs->end = &jobs->first;
+        }
+    }
+    return job;
+}
+
+void spni_jobs_join(spni_jobs *jobs, spni_jobs *from)
+{
+    if (from->first != NULL) {
+        *jobs->end = from->first;
+        jobs->end = from->end;
+        spni_jobs_init(from);
+    }
+}
+
+static spni_job *remove_token(spni_jobs *jobs, uint64_t token)
+{
+    for (spni_job **at = &jobs->first; *at != NULL; at = &(*at)->next) {
+        spni_job *job = *at;
+        if (job->token == token) {
+            *at = job->next;
+            if (*at == NULL) {
+                jobs->end = at;
+            }
+            return job;
+        }
+    }
+    return NULL;
+}
+
+static void free_jobs(spni_jobs *jobs)
+{
+    spni_job *job;
+    while ((job = spni_jobs_shift(jobs)) != NULL) {
+        spn_packets_unref(job->packets);
+        free(job);
+    }
+}
+
+/* ---- life ---- */
+
+void spni_outbox_init(spni_outbox *outbox, size_t max_heaps)
+{
+    *outbox = (spni_outbox){.max_heaps = max_heaps,
+                            .next_cnt = 1,
+                            .cnt_step = 1,
+                            .event.fd = -1};
+    pthread_mutex_init(&outbox->lock, NULL);
+    spni_jobs_init(&outbox->incoming);
+    spni_jobs_init(&outbox->done);
+}
+
+void spni_outbox_fini(spni_outbox *outbox)
+{
+    free_jobs(&outbox->incoming);
+    free_jobs(&outbox->done);
+    spni_event_fini(&outbox->event);
+    pthread_mutex_destroy(&outbox->lock);
+}
+
+/* ---- waiting ---- */
+
+/* True when somebody is to be woken, after the lock has been left. */
+static bool change_locked(spni_outbox *outbox)
+{
+    __atomic_add_fetch(&outbox->changes, 1, __ATOMIC_RELEASE);
+    return outbox->waiters > 0;
+}
+
+static void wake(spni_outbox *outbox)
+{
+    syscall(SYS_futex, &outbox->changes, FUTEX_WAKE_PRIVATE, INT_MAX, NULL,
+            NULL, 0);
+}
+
+/* 0: something may have changed; -EINTR; -EAGAIN: the time is up. */
+static int sleep_until(spni_outbox *outbox, uint32_t seen, uint64_t deadline_ns)
+{
+    struct timespec left, *timeout = NULL;
+    if (deadline_ns != UINT64_MAX) {
+        uint64_t now_ns = spni_now_ns();
+        if (now_ns >= deadline_ns) {
+            return -EAGAIN;
+        }
+        uint64_t ns = deadline_ns - now_ns;
+        left = (struct timespec){.tv_sec = (time_t)(ns / SPNI_SECOND_NS),
+                                 .tv_nsec = (long)(ns % SPNI_SECOND_NS)};
+        timeout = &left;
+    }
+    long code = syscall(SYS_futex, &outbox->changes, FUTEX_WAIT_PRIVATE, seen,
+                        timeout, NULL, 0);
+    return code < 0 && errno == EINTR ? -EINTR : 0;
+}
+
+static int wait_locked(spni_outbox *outbox, uint64_t deadline_ns)
+{
+    uint32_t seen = __atomic_load_n(&outbox->changes, __ATOMIC_ACQUIRE);
+    outbox->waiters++;
+    pthread_mutex_unlock(&outbox->lock);
+    int code = sleep_until(outbox, seen, deadline_ns);
+    pthread_mutex_lock(&outbox->lock);
+    outbox->waiters--;
+    return code;
+}
+
+static uint64_t deadline_after(int timeout_ms)
+{
+    return timeout_ms < 0
+               ? UINT64_MAX
+               : spni_now_ns() + (uint64_t)timeout_ms * UINT64_C(1000000);
+}
+
+/* ---- the way in ---- */
+
+static void give_turn_locked(spni_outbox *outbox, bool direct, spni_turn *turn)
+{
+    *turn = SPNI_TURN_NOBODY;
+    if (outbox->turn == SPNI_TURN_NOBODY) {
+        outbox->turn = direct ? SPNI_TURN_CALLER : SPNI_TURN_LOOP;
+        *turn = outbox->turn;
+    }
+}
+
+static int submit_locked(spni_outbox *outbox, spni_job *job, int64_t cnt)
+{
+    if (outbox->is_stopped) {
+        return SPN_ESTOPPED;
+    }
+    if (outbox->in_flight >= outbox->max_heaps) {
+        outbox->stats.refused++;
+        return -EAGAIN;
+    }
+    job->cnt = (uint64_t)cnt;
+    if (cnt < 0) {
+        job->cnt = spni_packets_wrap_cnt(job->packets, outbox->next_cnt);
+        outbox->next_cnt += outbox->cnt_step;
+    }
+    outbox->in_flight++;
+    outbox->submitted++;
+    spni_jobs_append(&outbox->incoming, job);
+    return 0;
+}
+
+int spni_outbox_submit(spni_outbox *outbox, spni_job *job, int64_t cnt,
+                       bool direct, spni_turn *turn)
+{
+    pthread_mutex_lock(&outbox->lock);
+    int code = submit_locked(outbox, job, cnt);
+    if (code == 0) {
+        give_turn_locked(outbox, direct, turn);
+    }
+    pthread_mutex_unlock(&outbox->lock);
+    return code;
+}
+
+/* ---- for whoever has the turn ---- */
+
+void spni_outbox_take(spni_outbox *outbox, spni_jobs *jobs)
+{
+    pthread_mutex_lock(&outbox->lock);
+    spni_jobs_join(jobs, &outbox->incoming);
+    pthread_mutex_unlock(&outbox->lock);
+}
+
+void spni_outbox_finish(spni_outbox *outbox, spni_jobs *jobs,
+                        const spn_sender_stats *driven)
+{
+    bool is_wanted = false;
+    pthread_mutex_lock(&outbox->lock);
+    uint64_t refused = outbox->stats.refused;
+    outbox->stats = *driven;
+    outbox->stats.refused = refused;
+    if (jobs->first != NULL) {
+        for (spni_job *job = jobs->first; job != NULL; job = job->next) {
+            outbox->in_flight--;
+            outbox->completed++;
+        }
+        spni_jobs_join(&outbox->done, jobs);
+        spni_event_raise(&outbox->event);
+        is_wanted = change_locked(outbox);
+    }
+    pthread_mutex_unlock(&outbox->lock);
+    if (is_wanted) {
+        wake(outbox);
+    }
+}
+
+static void set_turn_locked(spni_outbox *outbox, spni_turn turn)
+{
+    outbox->turn = turn;
+    if (outbox->is_stopped && change_locked(outbox)) {
+        wake(outbox);
+    }
+}
+
+bool spni_outbox_give_up_turn(spni_outbox *outbox)
+{
+    pthread_mutex_lock(&outbox->lock);
+    bool is_idle = outbox->incoming.first == NULL;
+    if (is_idle) {
+        set_turn_locked(outbox, SPNI_TURN_NOBODY);
+    }
+    pthread_mutex_unlock(&outbox->lock);
+    return is_idle;
+}
+
+void spni_outbox_pass_turn_to_loop(spni_outbox *outbox)
+{
+    pthread_mutex_lock(&outbox->lock);
+    set_turn_locked(outbox, SPNI_TURN_LOOP);
+    pthread_mutex_unlock(&outbox->lock);
+}
+
+bool spni_outbox_is_stopped(const spni_outbox *outbox)
+{
+    return __atomic_load_n(&outbox->is_stopped, __ATOMIC_RELAXED);
+}
+
+void spni_outbox_stop(spni_outbox *outbox)
+{
+    pthread_mutex_lock(&outbox->lock);
+    __atomic_store_n(&outbox->is_stopped, true, __ATOMIC_RELAXED);
+    while (outbox->turn == SPNI_TURN_CALLER) {
+        wait_locked(outbox, UINT64_MAX);
+    }
+    pthread_mutex_unlock(&outbox->lock);
+}
+
+/* ---- the way out ---- */
+
+static void collect_locked(spni_outbox *outbox, spni_job *job,
+                           spn_completion *out)
+{
+    *out = (spn_completion){.token = job->token, .result = job->result};
+    if (outbox->done.first == NULL) {
+        spni_event_lower(&outbox->event);
+    }
+    spn_packets_unref(job->packets);
+    free(job);
+}
+
+int spni_outbox_wait(spni_outbox *outbox, uint64_t token, int timeout_ms,
+                     int64_t *result)
+{
+    uint64_t deadline_ns = deadline_after(timeout_ms);
+    int code = 0;
+    spni_job *job;
+    pthread_mutex_lock(&outbox->lock);
+    while ((job = remove_token(&outbox->done, token)) == NULL && code == 0) {
+        code = wait_locked(outbox, deadline_ns);
+    }
+    if (job != NULL) {
+        spn_completion completion;
+        collect_locked(outbox, job, &completion);
+        *result = completion.result;
+        code = 0;
+    }
+    pthread_mutex_unlock(&outbox->lock);
+    return code;
+}
+
+int spni_outbox_flush(spni_outbox *outbox, int timeout_ms)
+{
+    uint64_t deadline_ns = deadline_after(timeout_ms);
+    int code = 0;
+    pthread_mutex_lock(&outbox->lock);
+    uint64_t target = outbox->submitted;
+    while (outbox->completed < target && code == 0) {
+        code = wait_locked(outbox, deadline_ns);
+    }
+    if (outbox->completed >= target) {
+        code = 0;
+    }
+    pthread_mutex_unlock(&outbox->lock);
+    return code;
+}
+
+int spni_outbox_try_pop(spni_outbox *outbox, spn_completion *out, int count)
+{
+    int taken = 0;
+    pthread_mutex_lock(&outbox->lock);
+    while (taken < count && outbox->done.first != NULL) {
+        collect_locked(outbox, spni_jobs_shift(&outbox->done), &out[taken++]);
+    }
+    pthread_mutex_unlock(&outbox->lock);
+    return taken > 0 ? taken : -EAGAIN;
+}
+
+int spni_outbox_fd(spni_outbox *outbox)
+{
+    int code = 0;
+    pthread_mutex_lock(&outbox->lock);
+    if (outbox->event.fd < 0) {
+        code = spni_event_init(&outbox->event);
+    }
+    if (code == 0 && outbox->done.first != NULL) {
+        spni_event_raise(&outbox->event);
+    }
+    if (code == 0) {
+        code = outbox->event.fd;
+    }
+    pthread_mutex_unlock(&outbox->lock);
+    return code;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Heaps on their way through a sender: submitted, taken by whoever drives the
+ * socket, complete, collected. The part of a sender that threads share.
+ *
+ * The *turn* says who drives: nobody (nothing is in flight), the loop, or the
+ * thread of a caller. Whoever has it alone touches the socket.
+ */
+#ifndef SPNI_OUTBOX_H
+#define SPNI_OUTBOX_H
+
+#include <pthread.h>
+
+#include "base/event.h"
+#include "spead/encode.h"
+
+/* A heap in flight. */
+typedef struct spni_job {
+    struct spni_job *next;
+    spn_packets *packets;
+    uint64_t cnt;
+    uint64_t token;
+    size_t endpoint;
+    size_t built; /* packets of which the writer has been given */
+    size_t sent;  /* packets that the kernel has taken */
+    int64_t result;
+} spni_job;
+
+typedef struct {
+    spni_job *first;
+    spni_job **end;
+} spni_jobs;
+
+void spni_jobs_init(spni_jobs *jobs);
+void spni_jobs_append(spni_jobs *jobs, spni_job *job);
+spni_job *spni_jobs_shift(spni_jobs *jobs);
+/* Move all of `from` to the end of `jobs`. */
+void spni_jobs_join(spni_jobs *jobs, spni_jobs *from);
+
+typedef enum {
+    SPNI_TURN_NOBODY,
+    SPNI_TURN_LOOP,
+    SPNI_TURN_CALLER,
+} spni_turn;
+
+typedef struct {
+    pthread_mutex_t lock; /* everything below */
+    spni_turn turn;
+    bool is_stopped; /* also read without the lock, atomically */
+    spni_jobs incoming;
+    spni_jobs done;
+    size_t in_flight;
+    size_t max_heaps;
+    uint64_t submitted; /* heaps, ever */
+    uint64_t completed;
+    uint64_t next_cnt;
+    uint64_t cnt_step;
+    spni_event event;  /* raised while `done` is not empty */
+    uint32_t changes;  /* atomic, a futex: `completed` or `turn` changed */
+    unsigned waiters;  /* on the futex */
+    spn_sender_stats stats;
+} spni_outbox;
+
+void spni_outbox_init(spni_outbox *outbox, size_t max_heaps);
+
+/* Frees what nobody collected. */
+void spni_outbox_fini(spni_outbox *outbox);
+
+/* Accept a job (cnt -1: give it the next) and take the turn for the caller, if
+ * wanted, or else the loop, unless somebody has it. 0 and in *turn who has just
+ * got it (SPNI_TURN_NOBODY: no change); -EAGAIN; SPN_ESTOPPED. */
+int spni_outbox_submit(spni_outbox *outbox, spni_job *job, int64_t cnt,
+                       bool direct, spni_turn *turn);
+
+/* For whoever has the turn: move what came in to the end of `jobs`. */
+void spni_outbox_take(spni_outbox *outbox, spni_jobs *jobs);
+
+/* Publish completions and the statistics that the driver keeps. */
+void spni_outbox_finish(spni_outbox *outbox, spni_jobs *jobs,
+                        const spn_sender_stats *driven);
+
+/* Give the turn back if nothing has come in; false: there is more to do. */
+bool spni_outbox_give_up_turn(spni_outbox *outbox);
+
+/* A caller's thread leaves the rest to the loop. */
+void spni_outbox_pass_turn_to_loop(spni_outbox *outbox);
+
+bool spni_outbox_is_stopped(const spni_outbox *outbox);
+
+/* Refuse jobs from now on and wait until no caller has the turn. */
+void spni_outbox_stop(spni_outbox *outbox);
+
+/* The rest: see spn_sender_.... */
+int spni_outbox_wait(spni_outbox *outbox, uint64_t token, int timeout_ms,
+                     int64_t *result);
+int spni_outbox_flush(spni_outbox *outbox, int timeout_ms);
+int spni_outbox_try_pop(spni_outbox *outbox, spn_completion *out, int count);
+int spni_outbox_fd(spni_outbox *outbox);
+
+#endif
