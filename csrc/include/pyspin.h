@@ -94,14 +94,18 @@ typedef struct spn_allocator spn_allocator;
 int spn_allocator_new_malloc(spn_allocator **out);
 
 /* mmap with MAP_ANONYMOUS | MAP_PRIVATE | MAP_POPULATE | flags. With
- * prefer_huge, MAP_HUGETLB is tried first and ordinary pages after it. */
+ * prefer_huge, MAP_HUGETLB is tried first and ordinary pages after it; huge
+ * pages are always reserved, so MAP_NORESERVE has no effect on them.
+ * -EINVAL for MAP_FIXED, which would lay buffers over other memory. */
 int spn_allocator_new_mmap(int flags, bool prefer_huge, spn_allocator **out);
 
 /* A pool of buffers of `upper` bytes that serves sizes lower..upper; others go
  * to `base`. Holds at most max_free free buffers, `initial` at the start. With
  * `threads`, when fewer than low_water remain a background task refills it to
- * `initial`; without, low_water must be 0. base NULL: malloc.
- * -EINVAL unless lower <= upper, initial <= max_free, low_water <= initial. */
+ * `initial`; without, low_water must be 0. base NULL: malloc. The pool goes on
+ * without refills when `threads` has been stopped, and in a forked child.
+ * -EINVAL unless lower <= upper, initial <= max_free, low_water <= initial;
+ * -ENOMEM; SPN_ESTOPPED if `threads` has been stopped or is a parent's. */
 int spn_allocator_new_pool(spn_threads *threads, size_t lower, size_t upper,
                            size_t max_free, size_t initial, size_t low_water,
                            spn_allocator *base, spn_allocator **out);
@@ -122,10 +126,15 @@ typedef struct {
 /* -EINVAL if not a pool. */
 int spn_allocator_read_pool_stats(spn_allocator *pool, spn_pool_stats *out);
 
-/* One buffer. 0 and memory that spn_buffer_free takes back; -ENOMEM. The
- * buffer keeps its allocator alive. */
-int spn_buffer_new(spn_allocator *allocator, size_t size, void **out);
-void spn_buffer_free(void *buffer);
+/* A buffer taken from an allocator, which it keeps alive. */
+typedef struct {
+    void *data;
+    size_t size;
+} spn_buffer;
+
+/* 0 and a buffer that the caller owns; -ENOMEM. */
+int spn_buffer_new(spn_allocator *allocator, size_t size, spn_buffer **out);
+void spn_buffer_free(spn_buffer *buffer);
 
 /* Buffers handed out by all allocators and not yet freed. */
 size_t spn_buffers_live(void);

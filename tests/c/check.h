@@ -35,4 +35,19 @@
         exit(77);                                                            \
     } while (0)
 
+/* Under a sanitizer too memory may be asked for that nobody has. */
+#if defined __SANITIZE_ADDRESS__
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+#elif defined __SANITIZE_THREAD__
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+#endif
+
 #endif

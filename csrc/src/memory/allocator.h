@@ -14,6 +14,9 @@ typedef struct {
     spn_allocator *allocator;
 } spni_buffer;
 
+/* What an allocator does. The reference that a buffer holds, and the count of
+ * live buffers, are kept by the two functions below; a pool calls its base
+ * directly for what it stores. `release` is given back what `allocate` gave. */
 typedef struct {
     int (*allocate)(spn_allocator *allocator, size_t size, spni_buffer *out);
     void (*release)(spn_allocator *allocator, spni_buffer *buffer);
@@ -26,6 +29,9 @@ struct spn_allocator {
 };
 
 void spni_allocator_ref(spn_allocator *allocator);
+
+/* Take a reference unless the last one has gone: for who holds none. */
+bool spni_allocator_try_ref(spn_allocator *allocator);
 
 /* 0, or -ENOMEM with *out all zero. Takes a reference on the allocator. */
 int spni_buffer_allocate(spn_allocator *allocator, size_t size,

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "memory/allocator.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#define PAGE 4096U
+#define CACHE_LINE 64U
+
+static size_t live; /* atomic */
+
+size_t spn_buffers_live(void)
+{
+    return __atomic_load_n(&live, __ATOMIC_ACQUIRE);
+}
+
+/* ---- references ---- */
+
+void spni_allocator_ref(spn_allocator *allocator)
+{
+    __atomic_add_fetch(&allocator->references, 1, __ATOMIC_RELAXED);
+}
+
+bool spni_allocator_try_ref(spn_allocator *allocator)
+{
+    unsigned seen = __atomic_load_n(&allocator->references, __ATOMIC_RELAXED);
+    while (seen > 0)
+        if (__atomic_compare_exchange_n(&allocator->references, &seen,
+                                        seen + 1, true, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
+void spn_allocator_unref(spn_allocator *allocator)
+{
+    if (allocator != NULL && __atomic_sub_fetch(&allocator->references, 1,
+                                                __ATOMIC_ACQ_REL) == 0)
+        allocator->kind->destroy(allocator);
+}
+
+/* ---- buffers ---- */
+
+int spni_buffer_allocate(spn_allocator *allocator, size_t size,
+                         spni_buffer *out)
+{
+    *out = (spni_buffer){0};
+    int error = allocator->kind->allocate(allocator, size, out);
+    if (error < 0)
+        return error;
+    spni_allocator_ref(allocator);
+    __atomic_add_fetch(&live, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+void spni_buffer_release(spni_buffer *buffer)
+{
+    spn_allocator *allocator = buffer->allocator;
+    if (allocator == NULL)
+        return;
+    allocator->kind->release(allocator, buffer);
+    *buffer = (spni_buffer){0};
+    __atomic_sub_fetch(&live, 1, __ATOMIC_RELEASE);
+    spn_allocator_unref(allocator);
+}
+
+typedef struct {
+    spn_buffer face;
+    spni_buffer buffer;
+} owned_buffer;
+
+int spn_buffer_new(spn_allocator *allocator, size_t size, spn_buffer **out)
+{
+    *out = NULL;
+    owned_buffer *owned = malloc(sizeof *owned);
+    if (owned == NULL)
+        return -ENOMEM;
+    int error = spni_buffer_allocate(allocator, size, &owned->buffer);
+    if (error < 0) {
+        free(owned);
+        return error;
+    }
+    owned->face = (spn_buffer){owned->buffer.data, size};
+    *out = &owned->face;
+    return 0;
+}
+
+void spn_buffer_free(spn_buffer *buffer)
+{
+    owned_buffer *owned = (owned_buffer *)buffer;
+    if (owned == NULL)
+        return;
+    spni_buffer_release(&owned->buffer);
+    free(owned);
+}
+
+/* ---- malloc ---- */
+
+/* Small ones are quick and most likely in the cache; from a page on, start on
+ * a cache line, as wide copies like it, and take the page faults now. */
+static void *allocate_touched(size_t size)
+{
+    void *data;
+    if (size < PAGE)
+        return malloc(size > 0 ? size : 1);
+    if (posix_memalign(&data, CACHE_LINE, size) != 0)
+        return NULL;
+    volatile uint8_t *bytes = data;
+    for (size_t i = 0; i < size; i += PAGE)
+        bytes[i] = 0;
+    bytes[size - 1] = 0;
+    return data;
+}
+
+static int malloc_allocate(spn_allocator *allocator, size_t size,
+                           spni_buffer *out)
+{
+    void *data = size <= PTRDIFF_MAX ? allocate_touched(size) : NULL;
+    if (data == NULL)
+        return -ENOMEM;
+    *out = (spni_buffer){data, size, size, allocator};
+    return 0;
+}
+
+static void malloc_release(spn_allocator *allocator, spni_buffer *buffer)
+{
+    (void)allocator;
+    free(buffer->data);
+}
+
+static void malloc_destroy(spn_allocator *allocator)
+{
+    free(allocator);
+}
+
+static const spni_allocator_kind malloc_kind = {
+    malloc_allocate, malloc_release, malloc_destroy};
+
+int spn_allocator_new_malloc(spn_allocator **out)
+{
+    spn_allocator *allocator = malloc(sizeof *allocator);
+    *out = allocator;
+    if (allocator == NULL)
+        return -ENOMEM;
+    *allocator = (spn_allocator){.kind = &malloc_kind, .references = 1};
+    return 0;
+}

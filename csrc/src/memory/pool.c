@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Free buffers are a stack, linked through their own first bytes: the newest
+ * is the one most likely in the cache, and no array has to grow.
+ *
+ * A buffer that is out carries what its base needs to take it back: its data
+ * and capacity are the base's, and whether it is one of the pool's or came
+ * straight from the base follows from its size. So nothing is looked up.
+ *
+ * `lock` is held for a few loads and stores only; allocation and release of
+ * memory, log and posting of the refill happen outside. A fork waits for these
+ * moments, so that the pool is whole in the child.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "memory/allocator.h"
+#include "memory/refill.h"
+
+typedef struct free_buffer {
+    struct free_buffer *next;
+    size_t capacity;
+} free_buffer;
+
+typedef struct pool {
+    spn_allocator face;
+    size_t lower, upper;
+    size_t max_free, initial, low_water;
+    spn_allocator *base;
+    spni_refill *refill; /* NULL: none */
+    bool warns;          /* atomic */
+
+    pthread_mutex_t lock; /* the two below */
+    free_buffer *top;
+    spn_pool_stats stats;
+
+    struct pool *next, **previous; /* of all pools, for fork */
+} pool;
+
+/* ---- fork ---- */
+
+static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
+static pool *pools;
+
+static void register_pool(pool *self)
+{
+    pthread_mutex_lock(&pools_lock);
+    self->next = pools;
+    self->previous = &pools;
+    if (pools != NULL)
+        pools->previous = &self->next;
+    pools = self;
+    pthread_mutex_unlock(&pools_lock);
+}
+
+static void unregister_pool(pool *self)
+{
+    pthread_mutex_lock(&pools_lock);
+    *self->previous = self->next;
+    if (self->next != NULL)
+        self->next->previous = self->previous;
+    pthread_mutex_unlock(&pools_lock);
+}
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&pools_lock);
+    for (pool *each = pools; each != NULL; each = each->next)
+        pthread_mutex_lock(&each->lock);
+}
+
+static void after_fork(void)
+{
+    for (pool *each = pools; each != NULL; each = each->next)
+        pthread_mutex_unlock(&each->lock);
+    pthread_mutex_unlock(&pools_lock);
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(before_fork, after_fork, after_fork);
+}
+
+/* ---- the stack ---- */
+
+/* What the base is asked for: room for the link. */
+static size_t pooled_size(const pool *self)
+{
+    return self->upper > sizeof(free_buffer) ? self->upper
+                                             : sizeof(free_buffer);
+}
+
+static bool is_pooled(const pool *self, size_t size)
+{
+    return size >= self->lower && size <= self->upper;
+}
+
+static void push_locked(pool *self, void *data, size_t capacity)
+{
+    free_buffer *buffer = data;
+    buffer->next = self->top;
+    buffer->capacity = capacity;
+    self->top = buffer;
+    self->stats.free++;
+}
+
+static bool pop_locked(pool *self, spni_buffer *out)
+{
+    free_buffer *buffer = self->top;
+    if (buffer == NULL)
+        return false;
+    self->top = buffer->next;
+    self->stats.free--;
+    out->data = buffer;
+    out->capacity = buffer->capacity;
+    return true;
+}
+
+static int allocate_from_base(pool *self, size_t size, spni_buffer *out)
+{
+    return self->base->kind->allocate(self->base, size, out);
+}
+
+static void release_to_base(pool *self, size_t size, void *data,
+                            size_t capacity)
+{
+    spni_buffer buffer = {data, size, capacity, self->base};
+    self->base->kind->release(self->base, &buffer);
+}
+
+/* ---- allocation ---- */
+
+static int allocate_missed(pool *self, size_t size, spni_buffer *out)
+{
+    if (__atomic_load_n(&self->warns, __ATOMIC_RELAXED))
+        spni_log(SPN_LOG_WARNING,
+                 "memory pool is empty when allocating %zu bytes", size);
+    int error = allocate_from_base(self, pooled_size(self), out);
+    if (error < 0) {
+        pthread_mutex_lock(&self->lock);
+        self->stats.outstanding--;
+        pthread_mutex_unlock(&self->lock);
+    }
+    return error;
+}
+
+static int pool_allocate(spn_allocator *allocator, size_t size,
+                         spni_buffer *out)
+{
+    pool *self = (pool *)allocator;
+    int error = 0;
+    if (is_pooled(self, size)) {
+        pthread_mutex_lock(&self->lock);
+        bool is_hit = pop_locked(self, out);
+        self->stats.hits += is_hit;
+        self->stats.misses += !is_hit;
+        self->stats.outstanding++;
+        bool is_low = self->stats.free < self->low_water;
+        pthread_mutex_unlock(&self->lock);
+        if (is_low)
+            spni_refill_request(self->refill);
+        if (!is_hit)
+            error = allocate_missed(self, size, out);
+    } else {
+        error = allocate_from_base(self, size, out);
+    }
+    if (error < 0)
+        return error;
+    out->size = size;
+    out->allocator = allocator;
+    return 0;
+}
+
+static void pool_release(spn_allocator *allocator, spni_buffer *buffer)
+{
+    pool *self = (pool *)allocator;
+    if (!is_pooled(self, buffer->size)) {
+        release_to_base(self, buffer->size, buffer->data, buffer->capacity);
+        return;
+    }
+    pthread_mutex_lock(&self->lock);
+    bool is_kept = self->stats.free < self->max_free;
+    if (is_kept)
+        push_locked(self, buffer->data, buffer->capacity);
+    self->stats.outstanding--;
+    pthread_mutex_unlock(&self->lock);
+    if (!is_kept)
+        release_to_base(self, pooled_size(self), buffer->data,
+                        buffer->capacity);
+}
+
+/* ---- filling ---- */
+
+/* Make one more buffer for the pool: 0 or -ENOMEM. */
+static int add_buffer(pool *self, bool is_refill)
+{
+    spni_buffer buffer;
+    int error = allocate_from_base(self, pooled_size(self), &buffer);
+    if (error < 0)
+        return error;
+    pthread_mutex_lock(&self->lock);
+    /* Buffers may have come back meanwhile. */
+    bool is_kept = self->stats.free < self->max_free;
+    if (is_kept)
+        push_locked(self, buffer.data, buffer.capacity);
+    self->stats.refilled += is_kept && is_refill;
+    pthread_mutex_unlock(&self->lock);
+    if (!is_kept)
+        release_to_base(self, pooled_size(self), buffer.data,
+                        buffer.capacity);
+    return 0;
+}
+
+static size_t count_free(pool *self)
+{
+    pthread_mutex_lock(&self->lock);
+    size_t count = self->stats.free;
+    pthread_mutex_unlock(&self->lock);
+    return count;
+}
+
+static bool refill_step(spn_allocator *allocator)
+{
+    pool *self = (pool *)allocator;
+    return count_free(self) < self->initial && add_buffer(self, true) == 0 &&
+           count_free(self) < self->initial;
+}
+
+/* ---- life ---- */
+
+static void pool_destroy(spn_allocator *allocator)
+{
+    pool *self = (pool *)allocator;
+    spni_buffer buffer;
+    spni_refill_free(self->refill);
+    unregister_pool(self);
+    while (pop_locked(self, &buffer))
+        release_to_base(self, pooled_size(self), buffer.data,
+                        buffer.capacity);
+    spn_allocator_unref(self->base);
+    pthread_mutex_destroy(&self->lock);
+    free(self);
+}
+
+static const spni_allocator_kind pool_kind = {pool_allocate, pool_release,
+                                              pool_destroy};
+
+static int base_or_malloc(spn_allocator *base, spn_allocator **out)
+{
+    *out = base;
+    if (base == NULL)
+        return spn_allocator_new_malloc(out);
+    spni_allocator_ref(base);
+    return 0;
+}
+
+int spn_allocator_new_pool(spn_threads *threads, size_t lower, size_t upper,
+                           size_t max_free, size_t initial, size_t low_water,
+                           spn_allocator *base, spn_allocator **out)
+{
+    *out = NULL;
+    if (lower > upper || initial > max_free || low_water > initial ||
+        (low_water > 0 && threads == NULL))
+        return -EINVAL;
+    pool *self = malloc(sizeof *self);
+    if (self == NULL)
+        return -ENOMEM;
+    *self = (pool){
+        .face = {.kind = &pool_kind, .references = 1},
+        .lower = lower,
+        .upper = upper,
+        .max_free = max_free,
+        .initial = initial,
+        .low_water = low_water,
+        .warns = true,
+    };
+    pthread_mutex_init(&self->lock, NULL);
+    register_pool(self);
+    int error = base_or_malloc(base, &self->base);
+    if (error == 0 && low_water > 0)
+        error = spni_refill_new(threads, &self->face, refill_step,
+                                &self->refill);
+    for (size_t i = 0; error == 0 && i < initial; i++)
+        error = add_buffer(self, false);
+    if (error < 0) {
+        pool_destroy(&self->face);
+        return error;
+    }
+    *out = &self->face;
+    return 0;
+}
+
+int spn_allocator_set_warn_on_empty(spn_allocator *allocator, bool warn)
+{
+    if (allocator->kind != &pool_kind)
+        return -EINVAL;
+    __atomic_store_n(&((pool *)allocator)->warns, warn, __ATOMIC_RELAXED);
+    return 0;
+}
+
+int spn_allocator_read_pool_stats(spn_allocator *allocator,
+                                  spn_pool_stats *out)
+{
+    pool *self = (pool *)allocator;
+    if (allocator->kind != &pool_kind)
+        return -EINVAL;
+    pthread_mutex_lock(&self->lock);
+    *out = self->stats;
+    pthread_mutex_unlock(&self->lock);
+    return 0;
+}

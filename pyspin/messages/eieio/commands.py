@@ -1,0 +1,424 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EIEIO command messages: buffered data, and notices between tool chain and programs.
+
+A command begins with 16 bits: 01, then an identifier of 14 bits.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ..errors import EIEIOPacketParsingError
+from .data import EIEIODataMessage
+from .types import AbstractEIEIOMessage, EIEIOCommandID
+
+_HEADER = struct.Struct("<H")
+_COMMAND = 0x4000
+_ID_MASK = 0x3FFF
+_COMMAND_IDS: dict[int, EIEIOCommandID] = {command.value: command for command in EIEIOCommandID}
+
+# y, x, core in the five high bits, unused, region, sequence, bytes free.
+_REQUEST_BUFFERS = struct.Struct("<BBBxBBI")
+# y, x, core and count in one byte, sequence; then by entry: channel, region, address, bytes.
+_READ_DATA = struct.Struct("<4B")
+_READ_ENTRY = struct.Struct("<BBII")
+# Count, sequence, unused; then by entry: channel, region, bytes.
+_HOST_READ = struct.Struct("<BBxx")
+_HOST_ENTRY = struct.Struct("<BBI")
+# Entries after the first begin with two bytes that are not used.
+_ENTRY_PAD = b"\0\0"
+
+
+class EIEIOCommandHeader:
+    """The header of a command; `command` is an EIEIOCommandID or a number without a name."""
+
+    __slots__ = ("command",)
+
+    def __init__(self, command: EIEIOCommandID | int) -> None:
+        if not 0 <= command <= _ID_MASK:
+            raise ValueError(f"command must be in 0..{_ID_MASK:#x}, not {command}")
+        self.command = _COMMAND_IDS.get(command, command)
+
+    @property
+    def bytestring(self) -> bytes:
+        """The header as it travels."""
+        return _HEADER.pack(_COMMAND | self.command)
+
+    @staticmethod
+    def from_bytestring(data: bytes, offset: int = 0) -> EIEIOCommandHeader:
+        """Read a header at `offset`. EIEIOPacketParsingError if there is none."""
+        try:
+            (word,) = _HEADER.unpack_from(data, offset)
+        except struct.error as error:
+            raise EIEIOPacketParsingError("command header", data, "too short") from error
+        if word & ~_ID_MASK != _COMMAND:
+            raise EIEIOPacketParsingError("command header", data, "it is no command")
+        return EIEIOCommandHeader(word & _ID_MASK)
+
+    def __repr__(self) -> str:
+        return f"EIEIOCommandHeader({self.command!r})"
+
+
+class EIEIOCommandMessage(AbstractEIEIOMessage):
+    """A command, and the data after it: all of `data` from `offset`."""
+
+    __slots__ = ("data", "eieio_header", "offset")
+
+    def __init__(
+        self, eieio_command_header: EIEIOCommandHeader, data: bytes | None = None, offset: int = 0
+    ) -> None:
+        self.eieio_header = eieio_command_header
+        self.data = data
+        self.offset = offset
+
+    @property
+    def bytestring(self) -> bytes:
+        """The message as it travels."""
+        return self.eieio_header.bytestring + (self.data or b"")[self.offset :]
+
+    @classmethod
+    def from_bytestring(
+        cls, command_header: EIEIOCommandHeader, data: bytes, offset: int
+    ) -> EIEIOCommandMessage:
+        """Make the message whose header has been read and whose data begins at `offset`."""
+        return EIEIOCommandMessage(command_header, data, offset)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.eieio_header!r})"
+
+
+class _BareCommand(EIEIOCommandMessage):
+    """A command without data."""
+
+    __slots__ = ()
+    command: ClassVar[EIEIOCommandID]
+
+    def __init__(self) -> None:
+        super().__init__(EIEIOCommandHeader(self.command))
+
+    @classmethod
+    def from_bytestring(
+        cls, command_header: EIEIOCommandHeader, data: bytes, offset: int
+    ) -> EIEIOCommandMessage:
+        return cls()
+
+
+class PaddingRequest(_BareCommand):
+    """Nothing: fills a buffer up."""
+
+    __slots__ = ()
+    command = EIEIOCommandID.EVENT_PADDING
+
+
+class EventStopRequest(_BareCommand):
+    """No more events come."""
+
+    __slots__ = ()
+    command = EIEIOCommandID.EVENT_STOP
+
+
+class StopRequests(_BareCommand):
+    """The host wants no more requests for buffers."""
+
+    __slots__ = ()
+    command = EIEIOCommandID.STOP_SENDING_REQUESTS
+
+
+class StartRequests(_BareCommand):
+    """The host takes requests for buffers again."""
+
+    __slots__ = ()
+    command = EIEIOCommandID.START_SENDING_REQUESTS
+
+
+class NotificationProtocolPauseStop(_BareCommand):
+    """The simulation has paused or stopped."""
+
+    __slots__ = ()
+    command = EIEIOCommandID.STOP_PAUSE_NOTIFICATION
+
+
+class NotificationProtocolStartResume(_BareCommand):
+    """The simulation has started or gone on."""
+
+    __slots__ = ()
+    command = EIEIOCommandID.START_RESUME_NOTIFICATION
+
+
+class NotificationProtocolDatabaseLocation(EIEIOCommandMessage):
+    """The database is ready, at `database_path`, None for an answer without one."""
+
+    __slots__ = ("database_path",)
+
+    def __init__(self, database_path: str | None = None) -> None:
+        path = None if database_path is None else database_path.encode()
+        super().__init__(EIEIOCommandHeader(EIEIOCommandID.DATABASE), path)
+        self.database_path = database_path
+
+    @classmethod
+    def from_bytestring(
+        cls, command_header: EIEIOCommandHeader, data: bytes, offset: int
+    ) -> NotificationProtocolDatabaseLocation:
+        try:
+            return cls(bytes(data[offset:]).decode() or None)
+        except UnicodeDecodeError as error:
+            raise EIEIOPacketParsingError("database path", data, str(error)) from error
+
+
+class SpinnakerRequestBuffers(EIEIOCommandMessage):
+    """Core (x, y, p) has `space_available` bytes of a region to fill."""
+
+    __slots__ = ("p", "region_id", "sequence_no", "space_available", "x", "y")
+
+    def __init__(
+        self, x: int, y: int, p: int, region_id: int, sequence_no: int, space_available: int
+    ) -> None:
+        _check_core(p)
+        data = _packed(_REQUEST_BUFFERS, y, x, p << 3, region_id, sequence_no, space_available)
+        super().__init__(EIEIOCommandHeader(EIEIOCommandID.SPINNAKER_REQUEST_BUFFERS), data)
+        self.x, self.y, self.p = x, y, p
+        self.region_id = region_id
+        self.sequence_no = sequence_no
+        self.space_available = space_available
+
+    @classmethod
+    def from_bytestring(
+        cls, command_header: EIEIOCommandHeader, data: bytes, offset: int
+    ) -> SpinnakerRequestBuffers:
+        y, x, core, region, sequence, space = _unpacked(_REQUEST_BUFFERS, data, offset)
+        return cls(x, y, core >> 3, region, sequence, space)
+
+
+class HostSendSequencedData(EIEIOCommandMessage):
+    """A data message for a region, with a sequence number."""
+
+    __slots__ = ("eieio_data_message", "region_id", "sequence_no")
+
+    def __init__(
+        self, region_id: int, sequence_no: int, eieio_data_message: EIEIODataMessage
+    ) -> None:
+        super().__init__(EIEIOCommandHeader(EIEIOCommandID.HOST_SEND_SEQUENCED_DATA))
+        _check_bytes(region_id=region_id, sequence_no=sequence_no)
+        self.region_id = region_id
+        self.sequence_no = sequence_no
+        self.eieio_data_message = eieio_data_message
+
+    @property
+    def bytestring(self) -> bytes:
+        """The message as it travels."""
+        numbers = bytes((self.region_id, self.sequence_no))
+        return self.eieio_header.bytestring + numbers + self.eieio_data_message.bytestring
+
+    @classmethod
+    def from_bytestring(
+        cls, command_header: EIEIOCommandHeader, data: bytes, offset: int
+    ) -> HostSendSequencedData:
+        if len(data) < offset + 2:
+            raise EIEIOPacketParsingError("sequenced data", data, "too short")
+        message = EIEIODataMessage.from_bytestring(data, offset + 2)
+        return cls(data[offset], data[offset + 1], message)
+
+
+class SpinnakerRequestReadData(EIEIOCommandMessage):
+    """Core (x, y, p) has data to be read: `n_requests` pieces, each at an address.
+
+    `channel`, `region_id`, `start_address` and `space_to_be_read` are given as a number for
+    one piece or as a list, and asked for by the number of the piece.
+    """
+
+    __slots__ = ("_entries", "n_requests", "p", "sequence_no", "x", "y")
+
+    def __init__(
+        self,
+        x: int,
+        y: int,
+        p: int,
+        region_id: Sequence[int] | int,
+        sequence_no: int,
+        n_requests: int,
+        channel: Sequence[int] | int,
+        start_address: Sequence[int] | int,
+        space_to_be_read: Sequence[int] | int,
+    ) -> None:
+        _check_core(p)
+        if not 0 <= n_requests <= 7:
+            raise ValueError(f"n_requests must be in 0..7, not {n_requests}")
+        self.x, self.y, self.p = x, y, p
+        self.sequence_no = sequence_no
+        self.n_requests = n_requests
+        self._entries = _rows(n_requests, channel, region_id, start_address, space_to_be_read)
+        head = _packed(_READ_DATA, y, x, p << 3 | n_requests, sequence_no)
+        entries = (_packed(_READ_ENTRY, *entry) for entry in self._entries)
+        super().__init__(
+            EIEIOCommandHeader(EIEIOCommandID.SPINNAKER_REQUEST_READ_DATA),
+            head + _ENTRY_PAD.join(entries),
+        )
+
+    def channel(self, request_id: int) -> int:
+        """Return the channel of a piece."""
+        return self._entries[request_id][0]
+
+    def region_id(self, request_id: int) -> int:
+        """Return the region of a piece."""
+        return self._entries[request_id][1]
+
+    def start_address(self, request_id: int) -> int:
+        """Return the address of a piece."""
+        return self._entries[request_id][2]
+
+    def space_to_be_read(self, request_id: int) -> int:
+        """Return the bytes of a piece."""
+        return self._entries[request_id][3]
+
+    @classmethod
+    def from_bytestring(
+        cls, command_header: EIEIOCommandHeader, data: bytes, offset: int
+    ) -> SpinnakerRequestReadData:
+        y, x, core, sequence = _unpacked(_READ_DATA, data, offset)
+        count = core & 7
+        rows = _read_rows(_READ_ENTRY, data, offset + _READ_DATA.size, count)
+        channels, regions, addresses, spaces = (_column(rows, i) for i in range(4))
+        return cls(x, y, core >> 3, regions, sequence, count, channels, addresses, spaces)
+
+
+class HostDataRead(EIEIOCommandMessage):
+    """The host has read `n_requests` pieces; arguments as in SpinnakerRequestReadData."""
+
+    __slots__ = ("_entries", "n_requests", "sequence_no")
+
+    def __init__(
+        self,
+        n_requests: int,
+        sequence_no: int,
+        channel: Sequence[int] | int,
+        region_id: Sequence[int] | int,
+        space_read: Sequence[int] | int,
+    ) -> None:
+        self.n_requests = n_requests
+        self.sequence_no = sequence_no
+        self._entries = _rows(n_requests, channel, region_id, space_read)
+        head = _packed(_HOST_READ, n_requests, sequence_no)
+        entries = (_packed(_HOST_ENTRY, *entry) for entry in self._entries)
+        super().__init__(
+            EIEIOCommandHeader(EIEIOCommandID.HOST_DATA_READ), head + _ENTRY_PAD.join(entries)
+        )
+
+    def channel(self, ack_id: int) -> int:
+        """Return the channel of a piece."""
+        return self._entries[ack_id][0]
+
+    def region_id(self, ack_id: int) -> int:
+        """Return the region of a piece."""
+        return self._entries[ack_id][1]
+
+    def space_read(self, ack_id: int) -> int:
+        """Return the bytes read of a piece."""
+        return self._entries[ack_id][2]
+
+    @classmethod
+    def from_bytestring(
+        cls, command_header: EIEIOCommandHeader, data: bytes, offset: int
+    ) -> HostDataRead:
+        count, sequence = _unpacked(_HOST_READ, data, offset)
+        rows = _read_rows(_HOST_ENTRY, data, offset + _HOST_READ.size, count)
+        channels, regions, spaces = (_column(rows, i) for i in range(3))
+        return cls(count, sequence, channels, regions, spaces)
+
+
+class HostDataReadAck(EIEIOCommandMessage):
+    """A core has seen the HostDataRead of this sequence number."""
+
+    __slots__ = ("sequence_no",)
+
+    def __init__(self, sequence_no: int) -> None:
+        _check_bytes(sequence_no=sequence_no)
+        super().__init__(
+            EIEIOCommandHeader(EIEIOCommandID.HOST_DATA_READ_ACK), bytes((sequence_no,))
+        )
+        self.sequence_no = sequence_no
+
+    @classmethod
+    def from_bytestring(
+        cls, command_header: EIEIOCommandHeader, data: bytes, offset: int
+    ) -> HostDataReadAck:
+        if len(data) <= offset:
+            raise EIEIOPacketParsingError("read acknowledgement", data, "too short")
+        return cls(data[offset])
+
+
+_CLASSES: dict[int, type[EIEIOCommandMessage]] = {
+    EIEIOCommandID.DATABASE: NotificationProtocolDatabaseLocation,
+    EIEIOCommandID.EVENT_PADDING: PaddingRequest,
+    EIEIOCommandID.EVENT_STOP: EventStopRequest,
+    EIEIOCommandID.STOP_SENDING_REQUESTS: StopRequests,
+    EIEIOCommandID.START_SENDING_REQUESTS: StartRequests,
+    EIEIOCommandID.SPINNAKER_REQUEST_BUFFERS: SpinnakerRequestBuffers,
+    EIEIOCommandID.HOST_SEND_SEQUENCED_DATA: HostSendSequencedData,
+    EIEIOCommandID.SPINNAKER_REQUEST_READ_DATA: SpinnakerRequestReadData,
+    EIEIOCommandID.HOST_DATA_READ: HostDataRead,
+    EIEIOCommandID.STOP_PAUSE_NOTIFICATION: NotificationProtocolPauseStop,
+    EIEIOCommandID.START_RESUME_NOTIFICATION: NotificationProtocolStartResume,
+    EIEIOCommandID.HOST_DATA_READ_ACK: HostDataReadAck,
+}
+
+
+def read_eieio_command_message(data: bytes, offset: int = 0) -> EIEIOCommandMessage:
+    """Read a command, as its own class if there is one. EIEIOPacketParsingError."""
+    header = EIEIOCommandHeader.from_bytestring(data, offset)
+    message = _CLASSES.get(header.command, EIEIOCommandMessage)
+    return message.from_bytestring(header, data, offset + _HEADER.size)
+
+
+def read_eieio_data_message(data: bytes, offset: int = 0) -> EIEIODataMessage:
+    """Read a data message. EIEIOPacketParsingError if it is malformed."""
+    return EIEIODataMessage.from_bytestring(data, offset)
+
+
+def read_eieio_message(data: bytes, offset: int = 0) -> EIEIODataMessage | EIEIOCommandMessage:
+    """Read a message of either kind. EIEIOPacketParsingError if it is malformed."""
+    if len(data) > offset + 1 and data[offset + 1] & 0xC0 == _COMMAND >> 8:
+        return read_eieio_command_message(data, offset)
+    return EIEIODataMessage.from_bytestring(data, offset)
+
+
+def _check_core(p: int) -> None:
+    if not 0 <= p <= 31:
+        raise ValueError(f"p must be in 0..31, not {p}")
+
+
+def _check_bytes(**named: int) -> None:
+    for name, value in named.items():
+        if not 0 <= value <= 0xFF:
+            raise ValueError(f"{name} must be in 0..255, not {value}")
+
+
+def _packed(form: struct.Struct, *values: int) -> bytes:
+    try:
+        return form.pack(*values)
+    except struct.error as error:
+        raise ValueError(f"a field does not fit: {error}") from error
+
+
+def _unpacked(form: struct.Struct, data: bytes, offset: int) -> tuple[int, ...]:
+    try:
+        return form.unpack_from(data, offset)
+    except struct.error as error:
+        raise EIEIOPacketParsingError("command", data, str(error)) from error
+
+
+def _rows(count: int, *columns: Sequence[int] | int) -> list[tuple[int, ...]]:
+    lists = [(column,) if isinstance(column, int) else tuple(column) for column in columns]
+    if any(len(column) != count for column in lists):
+        raise ValueError(f"{count} pieces need {count} values of each kind")
+    return list(zip(*lists, strict=True))
+
+
+def _read_rows(form: struct.Struct, data: bytes, offset: int, count: int) -> list[tuple[int, ...]]:
+    step = form.size + len(_ENTRY_PAD)
+    return [_unpacked(form, data, offset + index * step) for index in range(count)]
+
+
+def _column(rows: list[tuple[int, ...]], index: int) -> list[int]:
+    return [row[index] for row in rows]

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CMD_LED: the lights of a board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .enums import LEDAction, SCPCommand
+from .scp import AbstractSCPRequest, CheckOKResponse
+
+_MAX_LED = 7
+
+
+class SetLED(AbstractSCPRequest[CheckOKResponse]):
+    """Switch LEDs on, off or over; `led_states` maps a number of 0..7 to an action."""
+
+    __slots__ = ("is_idempotent",)
+
+    def __init__(self, x: int, y: int, cpu: int, led_states: Mapping[int, LEDAction]) -> None:
+        word = 0
+        for led, action in led_states.items():
+            if not 0 <= led <= _MAX_LED:
+                raise ValueError(f"an LED must be in 0..{_MAX_LED}, not {led}")
+            word |= LEDAction(action) << 2 * led
+        self.is_idempotent = LEDAction.TOGGLE not in led_states.values()
+        self._set(x, y, cpu, SCPCommand.CMD_LED, word)
+
+    def get_scp_response(self) -> CheckOKResponse:
+        return CheckOKResponse("Set LEDs", SCPCommand.CMD_LED)
