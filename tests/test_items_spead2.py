@@ -116,7 +116,7 @@ def test_formats_of_several_fields(format: Any, value: Any, shape: Any) -> None:
 
 
 DTYPES = [
-    *"? b B h H i I q Q e f d F D S1 S5 U3 V7".split(),
+    "?", "b", "B", "h", "H", "i", "I", "q", "Q", "e", "f", "d", "F", "D", "S1", "S5", "U3", "V7",
     "<u2", ">u2", "<f4", ">f4", ">f8", ">c8", ">U2",
     "f4,i2",
     [("a", ">u2"), ("b", "<f8")],

@@ -43,6 +43,7 @@ class Descriptor:
         "name",
         "order",
         "shape",
+        "wire_dtype",
     )
 
     id: int
@@ -52,6 +53,7 @@ class Descriptor:
     dtype: np.dtype[Any] | None
     order: Order
     format: Format | None
+    wire_dtype: np.dtype[Any]
 
     def __init__(
         self,
@@ -79,7 +81,9 @@ class Descriptor:
             raise ValueError(f"shape must be known with a dtype, but is {self.shape}")
         if self.format is not None and order != "C":
             raise ValueError("order must be 'C' with a format, not 'F'")
-        shapes.check_bytes(self.shape, self.array_dtype("=").itemsize)
+        # Of the elements as they are sent; object where they are packed.
+        self.wire_dtype = self.array_dtype("|")
+        shapes.check_bytes(self.shape, self.wire_dtype.itemsize)
 
     @property
     def itemsize_bits(self) -> int:
@@ -121,7 +125,7 @@ class Descriptor:
             return format_dtype(self.format, ">" if order == "|" else order)
         assert self.dtype is not None
         dtype: np.dtype[Any] = self.dtype.newbyteorder(cast("Any", order))
-        return dtype
+        return self.dtype if dtype == self.dtype else dtype
 
     def reading(self, order: str = "=") -> Reading:
         """Return how bytes become values of byte order `order`; made once."""
@@ -130,7 +134,7 @@ class Descriptor:
             reading = self._readings[order] = Reading(
                 self.name,
                 self.shape,
-                self.array_dtype("|"),
+                self.wire_dtype,
                 self.array_dtype(order),
                 self.order,
                 self.format,

@@ -22,7 +22,7 @@ class Item(Descriptor):
     checked when it is sent.
     """
 
-    __slots__ = ("_cell", "version")
+    __slots__ = ("_cell", "_origin", "version")
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class Item(Descriptor):
     ) -> None:
         super().__init__(id, name, description, shape, dtype, order, format)
         self.version = 1
+        self._origin: Descriptor | None = None
         # Either (value,), or what it takes to make it: [load, heap, offset,
         # length], which becomes [value] at the first reading. One cell a value:
         # a reader can only fill the cell that it took, never a later one.
@@ -46,7 +47,13 @@ class Item(Descriptor):
     def from_descriptor(cls, descriptor: Descriptor) -> Item:
         """Return an item without a value that is described by `descriptor`."""
         d = descriptor
-        return cls(d.id, d.name, d.description, d.shape, d.dtype, d.order, d.format)
+        item = cls(d.id, d.name, d.description, d.shape, d.dtype, d.order, d.format)
+        item._origin = descriptor
+        return item
+
+    def is_described_by(self, descriptor: Descriptor) -> bool:
+        """Return whether `descriptor` says nothing new."""
+        return self._origin is descriptor or self.identity() == descriptor.identity()
 
     @property
     def value(self) -> Any:

@@ -14,11 +14,14 @@ from .descriptor import Descriptor, Order
 from .flavour import Flavour
 from .item import Item
 from .raw_descriptor import RawDescriptor
+from .reading import Memory
 
 _logger = logging.getLogger("pyspin")
 
 _MAX_KNOWN = 1024
-"""Descriptors remembered by their bytes, so that resent ones cost one look-up."""
+_MAX_KNOWN_BYTES = 1 << 14
+"""Descriptors remembered by their bytes, so that resent ones cost one look-up,
+and the size of the largest: a sender must not fill our memory with them."""
 
 
 class ItemGroup:
@@ -35,7 +38,7 @@ class ItemGroup:
     def __init__(self) -> None:
         self._by_id: dict[int, Item] = {}
         self._by_name: dict[str, Item] = {}
-        self._known: dict[tuple[bytes, int], Descriptor | None] = {}
+        self._known: dict[tuple[bytes, int], Descriptor] = {}
 
     def add_item(
         self,
@@ -124,7 +127,7 @@ class ItemGroup:
         items = raw.items
         for i in range(count):
             if items[i].id == protocol.DESCRIPTOR_ID:
-                self._take_descriptor(memory(), items[i], heap.flavour)
+                self._take_descriptor(memory(), items[i].value, items[i].length, heap.flavour)
         updated: dict[str, Item] = {}
         by_id = self._by_id
         for i in range(count):
@@ -167,21 +170,23 @@ class ItemGroup:
             updated[item.name] = item
         return updated
 
-    def _take_descriptor(self, memory: Any, entry: Any, flavour: Flavour) -> None:
-        raw = memory[entry.value : entry.value + entry.length].tobytes()
-        key = (raw, flavour.bug_compat)
-        if key not in self._known:
-            decoded = RawDescriptor.decode(*key)
+    def _take_descriptor(self, memory: Memory, offset: int, length: int, flavour: Flavour) -> None:
+        key = (memory[offset : offset + length].tobytes(), flavour.bug_compat)
+        descriptor = self._known.get(key)
+        if descriptor is None:
+            raw = RawDescriptor.decode(*key)
+            if raw is None:
+                return
+            descriptor = Descriptor.from_raw(raw, flavour)
             if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()
-            self._known[key] = None if decoded is None else Descriptor.from_raw(decoded, flavour)
-        descriptor = self._known[key]
-        if descriptor is not None:
-            self._add_received(descriptor)
+            if length <= _MAX_KNOWN_BYTES:
+                self._known[key] = descriptor
+        self._add_received(descriptor)
 
     def _add_received(self, descriptor: Descriptor) -> None:
         old = self._by_id.get(descriptor.id)
-        if old is None or old.identity() != descriptor.identity():
+        if old is None or not old.is_described_by(descriptor):
             self._add(Item.from_descriptor(descriptor))
 
 

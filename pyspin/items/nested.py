@@ -86,7 +86,10 @@ def _assemble(packets: list[_Packet]) -> NestedHeap | None:
     heap_length: int | None = None
     for packet in sorted(packets, key=lambda p: p.special[protocol.PAYLOAD_OFFSET_ID]):
         heap_length = packet.special.get(protocol.HEAP_LENGTH_ID, heap_length)
-        if packet.special[protocol.PAYLOAD_OFFSET_ID] == len(payload):
+        offset = packet.special[protocol.PAYLOAD_OFFSET_ID]
+        if offset > len(payload):
+            return None
+        if offset == len(payload):
             payload += packet.payload
     if heap_length is not None and heap_length != len(payload):
         return None

@@ -22,8 +22,10 @@ MAX_LENGTH = 1 << 16
 """Bytes of the longest header accepted."""
 
 _MAX_NESTING = 32
-_STRING = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\"""")
-_PLAIN = re.compile(r"[\s\w{}()\[\],:]*")
+# Escapes and words that are not listed can make the parser warn, which prints.
+_STRING = re.compile(r"""'(?:[^'\\\n]|\\[\\'"])*'|"(?:[^"\\\n]|\\[\\'"])*\"""")
+_PLAIN = re.compile(r"(?:\s|[{}()\[\],:']|\b\d+\b|\bTrue\b|\bFalse\b|\bNone\b)*")
+_OLD_BYTES = re.compile(r"[<>|=]?a(\d+)")  # what numpy now warns of, and calls S
 
 
 def format_header(dtype: np.dtype[Any], fortran_order: bool, shape: tuple[int, ...]) -> bytes:
@@ -39,9 +41,9 @@ def parse_header(header: bytes) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
         raise ValueError("numpy header is not a dict of descr, fortran_order and shape")
     order, shape = fields["fortran_order"], fields["shape"]
     if not isinstance(order, bool):
-        raise ValueError(f"numpy header has a fortran_order of {order!r}")
+        raise ValueError(f"numpy header has a fortran_order of {order!r:.80}")
     if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
-        raise ValueError(f"numpy header has an illegal shape {shape!r}")
+        raise ValueError(f"numpy header has an illegal shape {shape!r:.80}")
     if len(shape) > MAX_DIMENSIONS:
         raise ValueError(f"numpy header has {len(shape)} dimensions")
     return _dtype(fields["descr"]), order, shape
@@ -51,7 +53,7 @@ def _literal(header: bytes) -> object:
     if len(header) > MAX_LENGTH:
         raise ValueError(f"numpy header has {len(header)} bytes, more than {MAX_LENGTH}")
     text = header.decode("ascii").strip()
-    outside = _STRING.sub("", text)
+    outside = _STRING.sub("'", text)
     if not _PLAIN.fullmatch(outside) or _nesting(outside) > _MAX_NESTING:
         raise ValueError("numpy header is not a plain literal")
     try:
@@ -74,11 +76,17 @@ def _nesting(text: str) -> int:
 
 def _dtype(descr: object) -> np.dtype[Any]:
     if not _is_descr(descr):
-        raise ValueError(f"numpy header has an illegal descr {descr!r}")
+        raise ValueError(f"numpy header has an illegal descr {descr!r:.80}")
     try:
-        return npy.descr_to_dtype(cast("Any", descr))
+        return npy.descr_to_dtype(cast("Any", _modern(descr)))
     except Exception as error:
-        raise ValueError(f"numpy header has an illegal descr {descr!r}: {error}") from error
+        raise ValueError(f"numpy header has an illegal descr {descr!r:.80}: {error}") from error
+
+
+def _modern(descr: Any) -> Any:
+    if isinstance(descr, str):
+        return _OLD_BYTES.sub(r"S\1", descr) if _OLD_BYTES.fullmatch(descr) else descr
+    return [(field[0], _modern(field[1]), *field[2:]) for field in descr]
 
 
 def _is_descr(descr: object) -> bool:

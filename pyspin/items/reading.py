@@ -9,6 +9,7 @@ until someone reads the value: `is_lazy`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -62,9 +63,12 @@ class Reading:
         elif shape:
             self.load = _fixed(tuple(s for s in shape if s is not None), wire, dtype, order)
         else:
-            # numpy checks the code points of a str scalar
-            self.is_lazy = wire.kind != "U"
             self.load = _scalar(wire, dtype)
+        if _has_unicode(wire):
+            self.is_lazy = False
+            self.load = _checked(self.load)
+        if not shape:
+            self.load = _element(self.load)
 
     def too_short(self, length: int) -> ValueError:
         """Return the error for `length` bytes, fewer than the minimum."""
@@ -92,7 +96,14 @@ class Reading:
 def _scalar(wire: np.dtype[Any], dtype: np.dtype[Any]) -> Load:
     def load(memory: Memory, offset: int, length: int) -> Any:
         value: npt.NDArray[Any] = np.ndarray((), wire, memory, offset)
-        return (value if wire == dtype else value.astype(dtype))[()]
+        return value if wire == dtype else value.astype(dtype)
+
+    return load
+
+
+def _element(array: Load) -> Load:
+    def load(memory: Memory, offset: int, length: int) -> Any:
+        return array(memory, offset, length)[()]
 
     return load
 
@@ -124,10 +135,40 @@ def _text(size: int | None) -> Load:
     return load
 
 
+def _has_unicode(dtype: np.dtype[Any]) -> bool:
+    if dtype.fields is not None:
+        return any(_has_unicode(field[0]) for field in dtype.fields.values())
+    return dtype.base.kind == "U"
+
+
+def _checked(load: Load) -> Load:
+    """Make `load` refuse what is no Unicode; numpy would fail when it is used."""
+
+    def checked(memory: Memory, offset: int, length: int) -> Any:
+        array = load(memory, offset, length)
+        if not _is_unicode(array):
+            raise ValueError("text holds numbers beyond Unicode")
+        return array
+
+    return checked
+
+
+def _is_unicode(array: npt.NDArray[Any]) -> bool:
+    dtype = array.dtype
+    if dtype.fields is not None:
+        return all(_is_unicode(array[name]) for name in dtype.names or ())
+    if dtype.kind != "U":
+        return True
+    points = (
+        np.ascontiguousarray(array).reshape(-1).view(np.dtype("u4").newbyteorder(dtype.byteorder))
+    )
+    return not len(points) or int(points.max()) <= sys.maxunicode
+
+
 def _packed(shape: Shape, format: Format, bits: int) -> Load:
     def load(memory: Memory, offset: int, length: int) -> Any:
         actual = dynamic_shape(shape, length * 8 // bits)
         data = memory[offset : offset + length]
-        return unpack(format, data, int(np.prod(actual, dtype=object))).reshape(actual)[()]
+        return unpack(format, data, int(np.prod(actual, dtype=object))).reshape(actual)
 
     return load

@@ -44,7 +44,7 @@ def _as_array(descriptor: Descriptor, value: Any) -> npt.NDArray[Any]:
         # Numbers keep their type: an array of them is packed without objects.
         return np.asarray(value)
     try:
-        return np.asarray(value, descriptor.array_dtype("|"))
+        return np.asarray(value, descriptor.wire_dtype)
     except OverflowError as error:
         raise ValueError(f"value of item {descriptor.name!r}: {error}") from error
 
