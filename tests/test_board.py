@@ -7,7 +7,8 @@ import struct
 
 import pytest
 
-from pyspin.board import Board, CoreState, geometry_of
+from pyspin.board import Board, geometry_of
+from pyspin.messages import CPUState
 
 HOST = ("127.0.0.1", 5000)
 OK, LEN, SUM, CMD, ARG = 0x80, 0x81, 0x82, 0x83, 0x84
@@ -98,7 +99,7 @@ def test_no_reply_flag_gets_none_but_is_executed(client):
 def test_request_without_arguments_is_rc_len(client):
     reply = client.raw(request(VER)[:14])
     assert reply[10:] == bytes([LEN, 0, 7, 0])
-    assert client.board.results["LEN"] == 1
+    assert client.board.results["RC_LEN"] == 1
 
 
 @pytest.mark.parametrize(
@@ -378,29 +379,29 @@ def test_sdp_messages_reach_running_applications_only(client):
 
 def test_applications_start_wait_and_stop(client):
     client.ok(AR, 30 << 24 | 1 << 18 | 0b110, place=(1, 0))
-    assert client.state(1, 0, 1) == (CoreState.READY, 30)
-    assert client.word(COUNT, 30, CoreState.READY) == 2
+    assert client.state(1, 0, 1) == (CPUState.READY, 30)
+    assert client.word(COUNT, 30, CPUState.READY) == 2
     client.ok(SIG, 0, 3 << 16 | 0xFF00 | 31, 0xFFFF)
-    assert client.state(1, 0, 1) == (CoreState.READY, 30)
+    assert client.state(1, 0, 1) == (CPUState.READY, 30)
     client.ok(SIG, 0, 3 << 16 | 0xFF00 | 30, 0xFFFF)
-    assert client.state(1, 0, 1) == (CoreState.RUNNING, 30)
+    assert client.state(1, 0, 1) == (CPUState.RUNNING, 30)
     client.ok(SIG, 0, 6 << 16 | 0xFF00 | 30, 0xFFFF)
-    assert client.state(1, 0, 2) == (CoreState.PAUSED, 30)
+    assert client.state(1, 0, 2) == (CPUState.PAUSED, 30)
     client.ok(SIG, 2, 7 << 16 | 0xFF00 | 30, 0xFFFF)
-    assert client.state(1, 0, 2) == (CoreState.RUNNING, 30)
+    assert client.state(1, 0, 2) == (CPUState.RUNNING, 30)
     client.ok(ALLOC, 30 << 8, 100, 1, place=(1, 0))
     client.ok(NNP, 0x3F0000, 0x50000000 | 2 << 16 | 0xFF00 | 30, 0x80003F00)
-    assert client.state(1, 0, 1) == (CoreState.IDLE, 0)
+    assert client.state(1, 0, 1) == (CPUState.IDLE, 0)
     assert client.word(ALLOC, 30 << 8 | 2, place=(1, 0)) == 0
 
 
 def test_sync_barriers_let_go(client):
     client.ok(AR, 30 << 24 | 0b10)
     core = client.board.chip(0, 0).cores[1]
-    for number, state in ((4, CoreState.SYNC0), (5, CoreState.SYNC1)):
+    for number, state in ((4, CPUState.SYNC0), (5, CPUState.SYNC1)):
         core.become(state)
         client.ok(SIG, 0, number << 16 | 0xFF00 | 30, 0xFFFF)
-        assert core.state == CoreState.RUNNING
+        assert core.state == CPUState.RUNNING
 
 
 def test_signals_that_are_refused(client):
@@ -413,7 +414,7 @@ def test_signals_that_are_refused(client):
 def test_vcpu_block_shows_the_core(client):
     client.ok(AR, 30 << 24 | 1 << 4)
     block = client.ok(READ, 0xE5007000 + 128 * 4, 128, 2)
-    assert block[0x2C:0x30] == bytes([0, 4, CoreState.RUNNING, 30])
+    assert block[0x2C:0x30] == bytes([0, 4, CPUState.RUNNING, 30])
     assert block[0x48:0x58].rstrip(b"\0") == b"app-30"
 
 
@@ -424,7 +425,7 @@ def test_an_image_travels_by_copy_run(client):
     args = (total << 3 | 3, 200, 30 << 24 | 0b100)
     client.ok(COPY_RUN, *args, place=(1, 0))
     assert client.ok(READ, IMAGE, 200, 2, place=(1, 0)) == image
-    assert client.state(1, 0, 2) == (CoreState.RUNNING, 30)
+    assert client.state(1, 0, 2) == (CPUState.RUNNING, 30)
     assert client.ask(COPY_RUN, args[0] ^ 8, *args[1:], place=(1, 0))[0] == SUM
     assert client.ask(COPY_RUN, args[0], 198, args[2], place=(1, 0))[0] == ARG
     assert client.ask(COPY_RUN, *args, place=(0, 0))[0] == TIMEOUT
@@ -447,20 +448,20 @@ def test_flood_fill_loads_and_starts(client):
     flood(client, [b"a" * 256, b"b" * 128])
     for place in ((0, 0), (3, 3), (2, 1)):
         assert client.ok(READ, IMAGE + 252, 8, 2, place=place) == b"aaaabbbb"
-        assert client.state(*place, 2) == (CoreState.RUNNING, 30)
-    assert client.state(4, 4, 1) == (CoreState.IDLE, 0)
+        assert client.state(*place, 2) == (CPUState.RUNNING, 30)
+    assert client.state(4, 4, 1) == (CPUState.IDLE, 0)
     assert client.ok(READ, IMAGE, 4, 2, place=(7, 7)) == b"aaaa"
 
 
 def test_flood_fill_with_a_missing_block_starts_nothing(client):
     flood(client, [b"a" * 256], announced=2)
-    assert client.state(0, 0, 1) == (CoreState.IDLE, 0)
+    assert client.state(0, 0, 1) == (CPUState.IDLE, 0)
 
 
 def test_flood_fill_to_a_single_chip(client):
     flood(client, [b"a" * 4], region=0x04040000 | 3 << 16 | 1 << 5)
-    assert client.state(5, 5, 1) == (CoreState.RUNNING, 30)
-    assert client.word(COUNT, 30, CoreState.RUNNING) == 2
+    assert client.state(5, 5, 1) == (CPUState.RUNNING, 30)
+    assert client.word(COUNT, 30, CPUState.RUNNING) == 2
 
 
 def test_unknown_nearest_neighbour_packet(client):

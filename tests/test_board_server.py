@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from pyspin.board import CoreState, Impairment, VirtualBoard
+from pyspin.board import Impairment, VirtualBoard
+from pyspin.messages import CPUState
 
 READ, WRITE, AS, IPTAG = 2, 3, 24, 26
 
@@ -61,7 +62,7 @@ def test_it_answers(host):
         stats = board.stats()
     assert (stats.received, stats.sent) == (2, 2)
     assert stats.commands == {READ: 1, WRITE: 1}
-    assert stats.results == {"OK": 2}
+    assert stats.results == {"RC_OK": 2}
 
 
 def test_memory_from_outside(host):
@@ -76,7 +77,7 @@ def test_lost_replies_were_executed(host):
     with VirtualBoard(3, replies=Impairment(loss=0.5), seed=2) as board:
         send(host, board, 200)
         stats = received(board, 200)
-        assert stats.results == {"OK": 200}
+        assert stats.results == {"RC_OK": 200}
         assert stats.sent == 200 - stats.replies_lost
         assert 60 < stats.replies_lost < 140
         assert len(replies(host, stats.sent)) == stats.sent
@@ -86,7 +87,7 @@ def test_lost_requests_were_not(host):
     with VirtualBoard(3, requests=Impairment(loss=0.5), seed=2) as board:
         send(host, board, 200)
         stats = received(board, 200)
-        assert stats.results == {"OK": 200 - stats.requests_lost}
+        assert stats.results == {"RC_OK": 200 - stats.requests_lost}
 
 
 def test_duplicates_and_latency(host):
@@ -94,7 +95,7 @@ def test_duplicates_and_latency(host):
     with VirtualBoard(3, requests=bad) as board:
         send(host, board, 10)
         assert sorted(replies(host, 20)) == sorted([*range(10)] * 2)
-        assert board.stats().results == {"OK": 20}
+        assert board.stats().results == {"RC_OK": 20}
 
 
 def test_an_overrun_board_drops(host):
@@ -139,9 +140,9 @@ def test_messages_through_tags_both_ways(host):
 
 def test_states_and_printing():
     with VirtualBoard(3) as board:
-        assert board.core_state(0, 0, 0) == (CoreState.RUNNING, 0)
-        board.set_core_state(0, 0, 1, CoreState.RUN_TIME_EXCEPTION, rte=2)
-        assert board.core_state(0, 0, 1) == (CoreState.RUN_TIME_EXCEPTION, 0)
+        assert board.core_state(0, 0, 0) == (CPUState.RUNNING, 0)
+        board.set_core_state(0, 0, 1, CPUState.RUN_TIME_EXCEPTION, rte=2)
+        assert board.core_state(0, 0, 1) == (CPUState.RUN_TIME_EXCEPTION, 0)
         assert board.read_memory(0, 0, 0xE5007080 + 0x2C, 1) == b"\2"
 
 

@@ -10,7 +10,8 @@ import struct
 
 import pytest
 
-from pyspin.board import CoreState, Impairment, VirtualBoard
+from pyspin import messages
+from pyspin.board import Impairment, VirtualBoard
 
 pytest.importorskip("spinnman")
 
@@ -140,7 +141,7 @@ def test_an_application_loads_runs_and_stops(connect, tmp_path):
     subsets = CoreSubsets([CoreSubset(0, 0, [1, 2]), CoreSubset(1, 1, [3]), CoreSubset(7, 7, [17])])
     transceiver.execute_flood(subsets, str(binary), APP, wait=True)
     transceiver.wait_for_cores_to_be_in_state(subsets, APP, [CPUState.READY], timeout=30)
-    assert cores_of(board, state=CoreState.READY) == targets
+    assert cores_of(board, state=messages.CPUState.READY) == targets
     assert board.read_memory(7, 7, 0x67800000, len(image)) == image
     transceiver.send_signal(APP, Signal.START)
     assert transceiver.get_core_state_count(APP, CPUState.RUNNING) == 4
@@ -151,7 +152,7 @@ def test_an_application_loads_runs_and_stops(connect, tmp_path):
     assert [buffer.iobuf for buffer in buffers] == ["hello from the core\n"]
     transceiver.stop_application(APP)
     assert transceiver.get_core_state_count(APP, CPUState.RUNNING) == 0
-    assert cores_of(board, state=CoreState.RUNNING) == []
+    assert cores_of(board, state=messages.CPUState.RUNNING) == []
 
 
 def test_a_core_in_trouble_is_reported(connect, tmp_path):
@@ -160,7 +161,7 @@ def test_a_core_in_trouble_is_reported(connect, tmp_path):
     binary.write_bytes(bytes(64))
     subsets = CoreSubsets([CoreSubset(1, 1, [3])])
     transceiver.execute_flood(subsets, str(binary), APP)
-    board.set_core_state(1, 1, 3, CoreState.RUN_TIME_EXCEPTION, rte=2)
+    board.set_core_state(1, 1, 3, messages.CPUState.RUN_TIME_EXCEPTION, rte=2)
     with pytest.raises(Exception, match="1, 1, 3"):
         transceiver.wait_for_cores_to_be_in_state(subsets, APP, [CPUState.SYNC0], timeout=5)
 

@@ -8,25 +8,19 @@ The model (`Board`) knows nothing of sockets; `VirtualBoard` puts it behind one,
 a network between that loses, repeats, delays and reorders as its `Impairment` says.
 """
 
-from .cores import CoreState, Signal
 from .geometry import Geometry, geometry_of
 from .model import Board, Message, Outgoing
 from .network import Impairment, Line
 from .server import BoardStats, VirtualBoard
-from .wire import Command, Result
 
 __all__ = [
     "Board",
     "BoardStats",
-    "Command",
-    "CoreState",
     "Geometry",
     "Impairment",
     "Line",
     "Message",
     "Outgoing",
-    "Result",
-    "Signal",
     "VirtualBoard",
     "geometry_of",
 ]

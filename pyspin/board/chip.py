@@ -11,7 +11,8 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from .cores import IOBUF_BYTES, Core, CoreState
+from ..messages import CPUState
+from .cores import IOBUF_BYTES, Core
 from .geometry import Geometry, Place
 from .heap import Heap
 from .memory import Memory
@@ -70,7 +71,7 @@ class Chip:
         ]
         self.cores[0].start(0, False, b"scamp-400", setting.boot_time)
         for dead in range(cores, 18):
-            Core(dead, self.memory, VCPU_BASE, 0).become(CoreState.DEAD)
+            Core(dead, self.memory, VCPU_BASE, 0).become(CPUState.DEAD)
 
     @property
     def has_ethernet(self) -> bool:

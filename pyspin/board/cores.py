@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cores of a chip: their states, and the vcpu blocks in which SC&MP keeps them.
 
-Layout of a vcpu block and the numbers of the states: SARK header file
-(`vcpu_t`, `cpu_state_e`) and `sark.struct` of the low-level tools.
+Layout of a vcpu block: SARK header file (`vcpu_t`) and `sark.struct` of the low-level tools.
 """
 
 from __future__ import annotations
 
-import enum
 import struct
 
+from ..messages import CPUState, Signal
 from .memory import Memory
 
-__all__ = ["Core", "CoreState", "Signal"]
+__all__ = ["Core"]
 
 VCPU_BYTES = 128
 IOBUF_BYTES = 16384
@@ -21,57 +20,20 @@ VCPU_NAME = struct.Struct("<I16sII")  # at 0x44: load time, name, IOBUF, softwar
 IOBUF_HEAD = struct.Struct("<4I")  # next, Unix time, milliseconds, length
 
 
-class CoreState(enum.IntEnum):
-    """States of a core, as COUNT and the vcpu block give them."""
-
-    DEAD = 0
-    POWERED_DOWN = 1
-    RUN_TIME_EXCEPTION = 2
-    WATCHDOG = 3
-    INITIALISING = 4
-    READY = 5
-    C_MAIN = 6
-    RUNNING = 7
-    SYNC0 = 8
-    SYNC1 = 9
-    PAUSED = 10
-    FINISHED = 11
-    IDLE = 15
-
-
-class Signal(enum.IntEnum):
-    """Signals to applications."""
-
-    INITIALISE = 0
-    POWER_DOWN = 1
-    STOP = 2
-    START = 3
-    SYNC0 = 4
-    SYNC1 = 5
-    PAUSE = 6
-    CONTINUE = 7
-    EXIT = 8
-    TIMER = 9
-    USER_0 = 10
-    USER_1 = 11
-    USER_2 = 12
-    USER_3 = 13
-
-
-REACTIONS: dict[tuple[Signal, CoreState], CoreState] = {
-    (Signal.START, CoreState.READY): CoreState.RUNNING,
-    (Signal.SYNC0, CoreState.SYNC0): CoreState.RUNNING,
-    (Signal.SYNC1, CoreState.SYNC1): CoreState.RUNNING,
-    (Signal.PAUSE, CoreState.RUNNING): CoreState.PAUSED,
-    (Signal.CONTINUE, CoreState.PAUSED): CoreState.RUNNING,
+REACTIONS: dict[tuple[Signal, CPUState], CPUState] = {
+    (Signal.START, CPUState.READY): CPUState.RUNNING,
+    (Signal.SYNC0, CPUState.SYNC0): CPUState.RUNNING,
+    (Signal.SYNC1, CPUState.SYNC1): CPUState.RUNNING,
+    (Signal.PAUSE, CPUState.RUNNING): CPUState.PAUSED,
+    (Signal.CONTINUE, CPUState.PAUSED): CPUState.RUNNING,
 }
 """What a running application does at a signal; other pairs change nothing."""
 
 ENDINGS = {
-    Signal.INITIALISE: CoreState.IDLE,
-    Signal.STOP: CoreState.IDLE,
-    Signal.POWER_DOWN: CoreState.POWERED_DOWN,
-    Signal.EXIT: CoreState.FINISHED,
+    Signal.INITIALISE: CPUState.IDLE,
+    Signal.STOP: CPUState.IDLE,
+    Signal.POWER_DOWN: CPUState.POWERED_DOWN,
+    Signal.EXIT: CPUState.FINISHED,
 }
 """What any application becomes at a signal."""
 
@@ -86,12 +48,12 @@ class Core:
         self.memory = memory
         self.vcpu = vcpu + VCPU_BYTES * number
         self.iobuf = iobuf
-        self._state = CoreState.IDLE
+        self._state = CPUState.IDLE
         self._app = 0
         self._store()
 
     @property
-    def state(self) -> CoreState:
+    def state(self) -> CPUState:
         """The core's state."""
         return self._state
 
@@ -100,7 +62,7 @@ class Core:
         """The identifier of the application on the core, 0 for none."""
         return self._app
 
-    def become(self, state: CoreState, app: int | None = None, rte: int = 0) -> None:
+    def become(self, state: CPUState, app: int | None = None, rte: int = 0) -> None:
         """Change the state, and the application where one is named."""
         self._state = state
         if app is not None:
@@ -112,13 +74,13 @@ class Core:
         self.memory.write(self.vcpu + 0x30, bytes(VCPU_BYTES - 0x30))
         self.memory.write(self.vcpu + 0x44, VCPU_NAME.pack(unix_time, name, self.iobuf, 0))
         self.memory.write(self.iobuf, IOBUF_HEAD.pack(0, unix_time, 0, 0))
-        self.become(CoreState.READY if wait else CoreState.RUNNING, app)
+        self.become(CPUState.READY if wait else CPUState.RUNNING, app)
 
     def signal(self, signal: Signal) -> None:
         """Do what an application does at a signal."""
         ending = ENDINGS.get(signal)
         if ending is not None:
-            self.become(ending, 0 if ending is CoreState.IDLE else None)
+            self.become(ending, 0 if ending is CPUState.IDLE else None)
             return
         after = REACTIONS.get((signal, self._state))
         if after is not None:

@@ -15,8 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from ..messages import SCPResult, Signal
 from .chip import Chip, Setting
-from .cores import Signal
 from .flood import Flood
 from .geometry import Geometry, Place
 from .intake import Intake
@@ -33,7 +33,6 @@ from .wire import (
     SDP_BYTES,
     Refusal,
     Request,
-    Result,
 )
 
 __all__ = ["Address", "Board", "Message", "Outgoing"]
@@ -42,7 +41,7 @@ ANY_CHIP, ROOT = 0xFFFF, 0x0000
 CLOCKS = 0x5007F
 """Address of the system variables, clocks among them, without the top four bits or
 the low eight."""
-OK = Result.OK.to_bytes(2, "little")
+OK = SCPResult.RC_OK.to_bytes(2, "little")
 
 Address = tuple[str, int]
 
@@ -195,28 +194,28 @@ class Board:
         except DataAbort:
             self._drop("abort")
             return None
-        self.results["OK"] += 1
+        self.results["RC_OK"] += 1
         return OK + sequence + payload
 
     def _execute(self, datagram: bytes, target: int, place: int, sender: Address) -> bytes:
         if len(datagram) < REQUEST_BYTES:
-            raise Refusal(Result.LEN)
+            raise Refusal(SCPResult.RC_LEN)
         if self._busy and self._random.random() < self._busy:
-            raise Refusal(Result.P2P_BUSY)
+            raise Refusal(SCPResult.RC_P2P_BUSY)
         number = self._number(place)
         here = (number >> 8, number & 0xFF)
         if here not in self.geometry.chips:
-            raise Refusal(Result.ROUTE)
+            raise Refusal(SCPResult.RC_ROUTE)
         chip = self._chips.get(here) or self.chip(*here)
         if target >= len(chip.cores):
-            raise Refusal(Result.CPU)
+            raise Refusal(SCPResult.RC_CPU)
         command, sequence, arg1, arg2, arg3 = SCP.unpack_from(datagram, SDP_BYTES)
         data = datagram[REQUEST_BYTES:]
         request = Request(command, sequence, arg1, arg2, arg3, data, sender)
         self.commands[command] += 1
         handler = (CORE_COMMANDS if target else MONITOR_COMMANDS).get(command)
         if handler is None:
-            raise Refusal(Result.CMD)
+            raise Refusal(SCPResult.RC_CMD)
         if arg1 >> 8 & 0x0FFFFF == CLOCKS:
             chip.tick(self.elapsed)
         return handler(self, chip, chip.cores[target], request)

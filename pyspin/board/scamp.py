@@ -13,10 +13,11 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..messages import SCPCommand, SCPResult, Signal
 from .chip import SYSTEM_SDRAM, Chip
-from .cores import Core, Signal
+from .cores import Core
 from .tags import IN_USE, REVERSE, STRIP, TAGS, Tag
-from .wire import Command, Refusal, Request, Result
+from .wire import Refusal, Request
 
 if TYPE_CHECKING:
     from .model import Board
@@ -43,7 +44,7 @@ def version(board: Board, chip: Chip, core: Core, request: Request) -> bytes:
 def whole_units(request: Request) -> int:
     """Return how many bytes of a READ or WRITE its unit covers; a remainder is not moved."""
     if request.arg2 > BUFFER_BYTES or request.arg3 >= len(UNIT_SIZES):
-        raise Refusal(Result.ARG)
+        raise Refusal(SCPResult.RC_ARG)
     return request.arg2 & -UNIT_SIZES[request.arg3]
 
 
@@ -58,7 +59,7 @@ def write(board: Board, chip: Chip, core: Core, request: Request) -> bytes:
     """WRITE: up to 256 bytes, in bytes, half-words or words."""
     count = whole_units(request)
     if len(request.data) < count:
-        raise Refusal(Result.LEN)
+        raise Refusal(SCPResult.RC_LEN)
     core.memory.write(request.arg1 & -UNIT_SIZES[request.arg3], request.data[:count])
     return b""
 
@@ -66,7 +67,7 @@ def write(board: Board, chip: Chip, core: Core, request: Request) -> bytes:
 def fill(board: Board, chip: Chip, core: Core, request: Request) -> bytes:
     """FILL: a word over and over."""
     if request.arg1 & 3 or request.arg3 & 3:
-        raise Refusal(Result.ARG)
+        raise Refusal(SCPResult.RC_ARG)
     pattern = request.arg2.to_bytes(4, "little")
     core.memory.fill(request.arg1, pattern, request.arg3)
     return b""
@@ -75,7 +76,7 @@ def fill(board: Board, chip: Chip, core: Core, request: Request) -> bytes:
 def linked(board: Board, chip: Chip, request: Request) -> Chip:
     """Return the neighbour that a link command names."""
     if request.arg2 > BUFFER_BYTES or request.arg1 & 3 or request.arg2 & 3 or request.arg3 > 5:
-        raise Refusal(Result.ARG)
+        raise Refusal(SCPResult.RC_ARG)
     return neighbour(board, chip, request.arg3)
 
 
@@ -83,7 +84,7 @@ def neighbour(board: Board, chip: Chip, link: int) -> Chip:
     """Return the chip at the end of a link; a dead link times out."""
     there = board.geometry.neighbour(chip.place, link)
     if there is None:
-        raise Refusal(Result.TIMEOUT)
+        raise Refusal(SCPResult.RC_TIMEOUT)
     return board.chip(*there)
 
 
@@ -96,7 +97,7 @@ def link_write(board: Board, chip: Chip, core: Core, request: Request) -> bytes:
     """LINK_WRITE: words into a neighbour's memory."""
     there = linked(board, chip, request)
     if len(request.data) < request.arg2:
-        raise Refusal(Result.LEN)
+        raise Refusal(SCPResult.RC_LEN)
     there.memory.write(request.arg1, request.data[: request.arg2])
     return b""
 
@@ -105,7 +106,7 @@ def start(board: Board, chip: Chip, word: int) -> None:
     """Start an application: identifier, wait flag and core mask are in one word."""
     mask = word & 0x3FFFF
     if mask & 1:
-        raise Refusal(Result.ARG)
+        raise Refusal(SCPResult.RC_ARG)
     chip.run(word >> 24, bool(word >> 18 & 1), mask, board.elapsed)
 
 
@@ -125,11 +126,11 @@ def copy_run(board: Board, chip: Chip, core: Core, request: Request) -> bytes:
     """APP_COPY_RUN: fetch an image from a neighbour, check its sum, start it."""
     link, size = request.arg1 & 7, request.arg2
     if link > 5 or size & 3:
-        raise Refusal(Result.ARG)
+        raise Refusal(SCPResult.RC_ARG)
     image = neighbour(board, chip, link).memory.read(SYSTEM_SDRAM, size)
     total = sum(struct.unpack(f"<{size // 4}I", image))
     if total & 0x1FFFFFFF != request.arg1 >> 3:
-        raise Refusal(Result.SUM)
+        raise Refusal(SCPResult.RC_SUM)
     chip.memory.write(SYSTEM_SDRAM, image)
     start(board, chip, request.arg3)
     return b""
@@ -141,7 +142,7 @@ def nearest_neighbour(board: Board, chip: Chip, core: Core, request: Request) ->
         send_signal(board, request.arg2)
         return b""
     if not board.flood.packet(request.arg1, request.arg2, board.chips()):
-        raise Refusal(Result.ARG)
+        raise Refusal(SCPResult.RC_ARG)
     return b""
 
 
@@ -149,7 +150,7 @@ def flood_data(board: Board, chip: Chip, core: Core, request: Request) -> bytes:
     """FFD: one block of a flood."""
     size = ((request.arg2 >> 8 & 0xFF) + 1) * 4
     if len(request.data) < size:
-        raise Refusal(Result.LEN)
+        raise Refusal(SCPResult.RC_LEN)
     board.flood.block(
         request.arg1,
         request.arg2 >> 16 & 0xFF,
@@ -163,7 +164,7 @@ def flood_data(board: Board, chip: Chip, core: Core, request: Request) -> bytes:
 def signal(board: Board, chip: Chip, core: Core, request: Request) -> bytes:
     """SIG: to every core of the machine whose application matches."""
     if request.arg1 not in (0, 2):
-        raise Refusal(Result.ARG)
+        raise Refusal(SCPResult.RC_ARG)
     send_signal(board, request.arg2)
     return b""
 
@@ -172,7 +173,7 @@ def send_signal(board: Board, word: int) -> None:
     """Signal in bits 16-23, mask in 8-15, application in 0-7."""
     number = word >> 16 & 0xFF
     if number > Signal.USER_3:
-        raise Refusal(Result.ARG)
+        raise Refusal(SCPResult.RC_ARG)
     board.signal(Signal(number), word & 0xFF, word >> 8 & 0xFF)
 
 
@@ -198,16 +199,16 @@ def ip_tag(board: Board, chip: Chip, core: Core, request: Request) -> bytes:
     """IPTAG: new 0, set 1, get 2, clear 3, transient timeout 4."""
     operation, number = request.arg1 >> 16 & 0xF, request.arg1 & 0xFF
     if not chip.has_ethernet:
-        raise Refusal(Result.CMD)
+        raise Refusal(SCPResult.RC_CMD)
     if operation == 4:
         return tag_timeout(board, request)
     if operation == 0:
         free = board.tags.first_free()
         if free is None:
-            raise Refusal(Result.BUF)
+            raise Refusal(SCPResult.RC_BUF)
         number = free
     if operation > 3 or number >= TAGS:
-        raise Refusal(Result.ARG)
+        raise Refusal(SCPResult.RC_ARG)
     if operation == 2:
         last = min(TAGS, number + max(1, request.arg2))
         return b"".join(tag.pack() for tag in board.tags.tags[number:last])[:BUFFER_BYTES]
@@ -262,7 +263,7 @@ def alloc(board: Board, chip: Chip, core: Core, request: Request) -> bytes:
         7: lambda: heap.tags.get(app << 8 | arg3 & 0xFF, 0),
     }
     if operation not in actions:
-        raise Refusal(Result.ARG)
+        raise Refusal(SCPResult.RC_ARG)
     return struct.pack("<I", actions[operation]())
 
 
@@ -280,7 +281,7 @@ def router(board: Board, chip: Chip, core: Core, request: Request) -> bytes:
     else:
         done = False
     if not done:
-        raise Refusal(Result.ARG)
+        raise Refusal(SCPResult.RC_ARG)
     return b""
 
 
@@ -304,32 +305,32 @@ def sync(board: Board, chip: Chip, core: Core, request: Request) -> bytes:
 
 
 MONITOR_COMMANDS: dict[int, Handler] = {
-    Command.VER: version,
-    Command.READ: read,
-    Command.WRITE: write,
-    Command.FILL: fill,
-    Command.COUNT: count,
-    Command.LINK_READ: link_read,
-    Command.LINK_WRITE: link_write,
-    Command.AR: run_loaded,
-    Command.NNP: nearest_neighbour,
-    Command.APP_COPY_RUN: copy_run,
-    Command.SIG: signal,
-    Command.FFD: flood_data,
-    Command.AS: run_at,
-    Command.LED: led,
-    Command.IPTAG: ip_tag,
-    Command.ALLOC: alloc,
-    Command.RTR: router,
-    Command.INFO: info,
-    Command.SYNC: sync,
+    SCPCommand.CMD_VER: version,
+    SCPCommand.CMD_READ: read,
+    SCPCommand.CMD_WRITE: write,
+    SCPCommand.CMD_FILL: fill,
+    SCPCommand.CMD_COUNT: count,
+    SCPCommand.CMD_LINK_READ: link_read,
+    SCPCommand.CMD_LINK_WRITE: link_write,
+    SCPCommand.CMD_AR: run_loaded,
+    SCPCommand.CMD_NNP: nearest_neighbour,
+    SCPCommand.CMD_APP_COPY_RUN: copy_run,
+    SCPCommand.CMD_SIG: signal,
+    SCPCommand.CMD_FFD: flood_data,
+    SCPCommand.CMD_AS: run_at,
+    SCPCommand.CMD_LED: led,
+    SCPCommand.CMD_IPTAG: ip_tag,
+    SCPCommand.CMD_ALLOC: alloc,
+    SCPCommand.CMD_RTR: router,
+    SCPCommand.CMD_INFO: info,
+    SCPCommand.CMD_SYNC: sync,
 }
 """What a monitor core answers."""
 
 CORE_COMMANDS: dict[int, Handler] = {
-    Command.VER: version,
-    Command.READ: read,
-    Command.WRITE: write,
-    Command.FILL: fill,
+    SCPCommand.CMD_VER: version,
+    SCPCommand.CMD_READ: read,
+    SCPCommand.CMD_WRITE: write,
+    SCPCommand.CMD_FILL: fill,
 }
 """What SARK answers on any other core."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
-from .cores import CoreState
+from ..messages import CPUState
 from .geometry import Place, geometry_of
 from .model import Address, Board, Message, Outgoing
 from .network import Impairment, Line
@@ -177,13 +177,13 @@ class VirtualBoard:
         with self._lock:
             self._board.chip(x, y).cores[core].memory.write(address, data)
 
-    def core_state(self, x: int, y: int, core: int) -> tuple[CoreState, int]:
+    def core_state(self, x: int, y: int, core: int) -> tuple[CPUState, int]:
         """Return a core's state and the identifier of its application."""
         with self._lock:
             it = self._board.chip(x, y).cores[core]
             return it.state, it.app
 
-    def set_core_state(self, x: int, y: int, core: int, state: CoreState, *, rte: int = 0) -> None:
+    def set_core_state(self, x: int, y: int, core: int, state: CPUState, *, rte: int = 0) -> None:
         """Put a core into a state, as its application or a fault would."""
         with self._lock:
             self._board.chip(x, y).cores[core].become(state, rte=rte)

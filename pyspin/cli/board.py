@@ -167,7 +167,7 @@ def lost(stats: BoardStats) -> int:
 
 def refused(stats: BoardStats) -> int:
     """Return the requests answered with an error code."""
-    return sum(count for name, count in stats.results.items() if name != "OK")
+    return sum(count for name, count in stats.results.items() if name != "RC_OK")
 
 
 def dropped(stats: BoardStats) -> int:
