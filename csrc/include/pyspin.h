@@ -454,6 +454,193 @@ void spn_sender_read_stats(spn_sender *sender, spn_sender_stats *out);
 
 /* ---- SpiNNaker: the SCP window and link --------------------------------- */
 
+/* The 16-bit sequence numbers of one connection, for all the windows that use
+ * it: none is given out twice while a reply to its first use may still come.
+ * A number whose request was answered once for the one time it was sent may
+ * be used again when the count comes round; any other rests for 30 seconds, or
+ * until 32768 younger ones rest. Shared; its lock is also that of its windows. */
+typedef struct spn_sequences spn_sequences;
+
+int spn_sequences_new(spn_sequences **out);
+void spn_sequences_unref(spn_sequences *sequences);
+
+typedef struct {
+    int channels;        /* requests in progress at one time; 0: automatic */
+    int waits;           /* when full, take no more until so few are left;
+                          * below 0, or with channels 0: channels - 1 */
+    int retries;         /* times that a request may be sent again */
+    uint64_t timeout_ns; /* from each sending to its timeout */
+    bool probe;          /* resend once early what may be sent twice and takes
+                          * much longer than replies took so far */
+} spn_window_config;
+
+/* Totals since the window was made, but for the last two. */
+typedef struct {
+    uint64_t requests;   /* taken */
+    uint64_t replies;    /* that finished a request */
+    uint64_t sent;       /* transmissions, resent ones too */
+    uint64_t resent;     /* for any reason */
+    uint64_t resent_retry_code; /* after a result code that asks for it */
+    uint64_t resent_overtaken;  /* three later requests were answered */
+    uint64_t resent_probe;      /* early, by `probe` */
+    uint64_t timeouts;   /* deadlines that passed, the last of a request too */
+    uint64_t ignored_short;     /* datagrams below an SCP reply's 14 bytes */
+    uint64_t ignored_oversize;  /* beyond what a board can send */
+    uint64_t ignored_flags;     /* flags that no SDP message has */
+    uint64_t ignored_command;   /* a command where a result code belongs */
+    uint64_t ignored_length;    /* not as many bytes as were asked for */
+    uint64_t ignored_unknown;   /* of a number that was never used */
+    uint64_t ignored_late;      /* repeated, or of a request that has ended */
+    uint64_t socket_errors;     /* ICMP errors and their like */
+    int channels;        /* as it is now */
+    int in_progress;     /* taken and not ended */
+} spn_window_stats;
+
+/* What became of a request. */
+typedef struct {
+    uint64_t token;
+    int32_t status;    /* 0: a reply; -ETIMEDOUT: retries used up; other -errno;
+                        * SPN_ESTOPPED */
+    uint32_t offset;   /* of the reply in the data that came with it */
+    uint16_t length;   /* of the reply, from its two bytes of padding on */
+    uint16_t code;     /* the reply's result code; with -ETIMEDOUT the last
+                        * one that asked for a retry, or 0 */
+    uint16_t sequence;
+    uint16_t attempts; /* times it was sent */
+} spn_scp_outcome;
+
+/* Requests in, packets out, replies in, completions out; time is passed in
+ * (CLOCK_MONOTONIC in ns). One thread at a time drives a window, but windows
+ * of the same sequence numbers may be driven by several: a reply that one of
+ * them receives goes to the window it belongs to. Sole owner. */
+typedef struct spn_window spn_window;
+
+/* Keeps a reference to `sequences`. -EINVAL unless waits < channels or
+ * channels is 0, retries >= 0 and timeout_ns >= 1. */
+int spn_window_new(const spn_window_config *config, spn_sequences *sequences,
+                   spn_window **out);
+void spn_window_free(spn_window *window);
+
+void spn_window_read_stats(spn_window *window, spn_window_stats *out);
+
+/* Take a request, its own sequence number put in. `bytes` (26 to 282 of them)
+ * are copied; NULL when the caller keeps them itself. `may_repeat`: it does no
+ * harm when it is executed twice. Its sequence number, or -EAGAIN when the
+ * window is full. */
+int spn_window_submit(spn_window *window, uint64_t token, const uint8_t *bytes,
+                      size_t length, bool may_repeat);
+
+/* The tokens of up to `count` requests to be sent now; they count as sent. */
+int spn_window_take(spn_window *window, uint64_t now_ns, uint64_t *tokens,
+                    int count);
+
+/* Tell the window of a reply that its driver has decoded. The token of the
+ * request that it ends, or -1 when there is none: it was ignored, or will
+ * lead to another sending. */
+int64_t spn_window_match(spn_window *window, uint64_t now_ns,
+                         uint16_t sequence, uint16_t code);
+
+/* Tell the window that time has passed. */
+void spn_window_tick(spn_window *window, uint64_t now_ns);
+
+/* When to tick next; UINT64_MAX: not before something else happens. */
+uint64_t spn_window_deadline(spn_window *window);
+
+/* End all requests with this status. */
+void spn_window_fail(spn_window *window, int status);
+
+/* Take completions with as many replies as `data` holds. How many. */
+int spn_window_pop(spn_window *window, spn_scp_outcome *completions, int count,
+                   uint8_t *data, size_t size);
+
+/* Whether a request may be executed twice without harm, so that it may be
+ * sent again before its timeout: READ, WRITE, FILL, VER, INFO, IPTAG get and
+ * set, and ALLOC with its retry flag. `bytes` start with the padding. */
+bool spn_scp_may_repeat(const uint8_t *bytes, size_t length);
+
+/* A connected UDP socket that windows are driven over, in the threads of their
+ * callers. Shared. */
+typedef struct spn_link spn_link;
+
+/* The link works on a duplicate of `fd`. */
+int spn_link_new(int fd, spn_link **out);
+void spn_link_unref(spn_link *link);
+
+/* The sequence numbers of the link; a reference that the caller owns. */
+spn_sequences *spn_link_sequences(spn_link *link);
+
+/* End what runs over the link: each run returns SPN_ESTOPPED after it has
+ * taken what had arrived. The socket is shut down. Idempotent. */
+void spn_link_stop(spn_link *link);
+
+/* spn_window_submit, and send what may be sent. `bytes` must not be NULL. The
+ * sequence number, -EAGAIN when the window is full, SPN_ESTOPPED. */
+int spn_link_send(spn_link *link, spn_window *window, uint64_t token,
+                  const uint8_t *bytes, size_t length, bool may_repeat);
+
+/* Send and receive until there are completions, at most timeout_ms; then as
+ * spn_window_pop. How many; 0 when time runs out or nothing is in progress;
+ * -EINTR on a signal; SPN_ESTOPPED when the link is stopped and all
+ * completions have been taken (every request then has one). */
+int spn_link_run(spn_link *link, spn_window *window, int timeout_ms,
+                 spn_scp_outcome *completions, int count, uint8_t *data,
+                 size_t size);
+
+/* ---- SpiNNaker: memory in bulk ------------------------------------------ */
+
+enum {
+    SPN_TRANSFER_READ,
+    SPN_TRANSFER_WRITE,
+    SPN_TRANSFER_LINK_READ,
+    SPN_TRANSFER_LINK_WRITE,
+    SPN_TRANSFER_FILL,
+    SPN_TRANSFER_FLOOD, /* the data blocks (FFD) of a flood fill */
+};
+
+/* One piece of memory to be read or written; the caller's, and its data too,
+ * from spn_bulk_add until spn_bulk_free. */
+typedef struct {
+    /* set by the caller */
+    int kind;
+    uint8_t x;
+    uint8_t y;
+    uint8_t cpu;
+    uint8_t link;      /* LINK_...; FLOOD: the flood's number, 1 to 127 */
+    uint32_t address;
+    uint32_t word;     /* FILL: what with; FLOOD: forward and retry, as the
+                        * upper half of FFD's first argument */
+    uint64_t length;
+    uint8_t *data;     /* only read from unless a READ */
+    /* set by the library */
+    uint64_t done;     /* bytes acknowledged */
+    int32_t status;    /* -EINPROGRESS, 0, -ETIMEDOUT, -errno, SPN_ESTOPPED, or
+                        * -EREMOTEIO: a result code other than OK */
+    uint32_t code;     /* that result code, or the last one that asked for a
+                        * retry */
+} spn_transfer;
+
+/* Transfers over any number of links, run from one thread. Those over one
+ * link share a window and run in the order of spn_bulk_add. Sole owner. */
+typedef struct spn_bulk spn_bulk;
+
+int spn_bulk_new(const spn_window_config *config, spn_bulk **out);
+void spn_bulk_free(spn_bulk *bulk);
+
+/* -EINVAL for a bad kind, an address beyond 32 bits, or, where words are
+ * needed (LINK_..., FILL, FLOOD), an address or length that is no multiple of
+ * four; -ENOMEM. Keeps a reference to the link. */
+int spn_bulk_add(spn_bulk *bulk, spn_link *link, spn_transfer *transfer);
+
+/* Go on for about slice_ms (or to the end). How many transfers have not ended;
+ * -EINTR on a signal. One that fails does not end the others. */
+int spn_bulk_run(spn_bulk *bulk, int slice_ms);
+
+/* Bytes acknowledged so far, of all transfers. */
+uint64_t spn_bulk_done(const spn_bulk *bulk);
+
+/* The sums over its windows; `channels` is the sum too. */
+void spn_bulk_read_stats(spn_bulk *bulk, spn_window_stats *out);
+
 /* cffi: end */
 
 #endif
