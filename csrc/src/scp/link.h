@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SPNI_SCP_LINK_H
+#define SPNI_SCP_LINK_H
+
+#include <poll.h>
+#include <stdbool.h>
+
+#include "scp/window.h"
+
+struct spn_link {
+    unsigned references; /* atomic */
+    int fd;
+    bool stopped;        /* atomic */
+    spn_sequences *sequences;
+};
+
+enum {
+    SPNI_LINK_BATCH = 32,
+};
+
+void spni_link_ref(spn_link *link);
+
+/* Send what the window lets go now. Packets sent; -EAGAIN when the socket
+ * takes no more; another -errno of the socket, all requests ended with it. */
+int spni_link_transmit(spn_link *link, spn_window *window);
+int spni_link_transmit_locked(spn_link *link, spn_window *window);
+
+/* Take what has arrived, one batch, and tell the windows it belongs to. How
+ * many datagrams, 0 when there are none; a negative -errno of the socket: the
+ * requests of `window` were ended with it. */
+int spni_link_receive(spn_link *link, spn_window *window);
+
+/* Take an error of earlier traffic off the socket. */
+void spni_link_forget_error(const spn_link *link);
+
+/* End all of the window's requests as those of a stopped link. */
+void spni_link_end(spn_link *link, spn_window *window);
+
+/* Wait for events on sockets, or until a time. 0, or -EINTR. */
+int spni_link_wait(struct pollfd *sockets, int count, uint64_t until_ns);
+
+bool spni_link_is_stopped(const spn_link *link);
+
+#endif
