@@ -151,7 +151,8 @@ const char *spn_memcpy_nontemporal_name(void);
 /* ---- receiving: heaps --------------------------------------------------- */
 
 /* One item of a heap, in the order of Heap.get_items: addressed ones by
- * address, then immediates by value. */
+ * address, then immediates by value. Empty addressed ones and NULL are not
+ * there; descriptors and stream control are. */
 typedef struct {
     uint64_t id;
     uint64_t value; /* immediate: the value; addressed: offset in the payload */
@@ -286,7 +287,9 @@ int spn_stream_new(spn_threads *threads, const spn_stream_config *config,
 void spn_stream_unref(spn_stream *stream);
 
 /* Stop the readers, wait until they have quit and their sockets are closed,
- * drop partial heaps (counted). Idempotent. After it memory given to
+ * drop partial heaps and those that wait for room in the ring (both counted, in
+ * heaps and in heaps_dropped_stop). Packets of a batch that the full ring had
+ * interrupted are still counted. Idempotent. After it memory given to
  * spn_stream_add_memory_reader is no longer touched. */
 void spn_stream_stop(spn_stream *stream);
 

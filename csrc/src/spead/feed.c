@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "spead/feed.h"
+
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "spead/counters.h"
+#include "spead/delivery.h"
+
+static bool wants_more(const spn_stream *stream)
+{
+    return !stream->is_blocked && !stream->has_ended;
+}
+
+/* The heap that the packet belongs to; begun, if there was none. */
+static spni_assembly *find_heap(spn_stream *stream, const spni_packet *packet)
+{
+    spni_assembly *assembly = spni_table_find(&stream->table, packet->cnt);
+    spni_assembly *evicted;
+
+    if (assembly != NULL)
+        return assembly;
+    evicted = spni_table_advance(&stream->table);
+    if (evicted != NULL) {
+        stream->work.incomplete_heaps_evicted++;
+        spni_deliver(stream, evicted);
+    }
+    assembly = spni_table_open(&stream->table, packet->cnt);
+    if (assembly != NULL)
+        spni_assembly_begin(
+            assembly, packet, stream->allocator,
+            __atomic_load_n(&stream->copy, __ATOMIC_RELAXED));
+    return assembly;
+}
+
+static bool ends_stream(const spn_stream *stream,
+                        const spni_assembly *assembly)
+{
+    return assembly->is_end
+        && __atomic_load_n(&stream->stop_on_stop_item, __ATOMIC_RELAXED);
+}
+
+/* A payload has been added. */
+static void conclude(spn_stream *stream, spni_assembly *assembly)
+{
+    bool complete = spni_assembly_is_complete(assembly);
+
+    assembly->last_packet_ns = stream->now_ns;
+    if (ends_stream(stream, assembly)) {
+        stream->has_ended = true;
+        if (complete)
+            spni_discard(stream, assembly);
+    } else if (complete) {
+        spni_deliver(stream, assembly);
+    }
+}
+
+/* A heap that lost a packet to want of memory is dropped, one that had none
+ * yet was never begun. */
+static void refuse(spn_stream *stream, spni_assembly *assembly,
+                   const spni_packet *packet, spni_added reason)
+{
+    bool is_new = assembly->ranges.count == 0;
+
+    spni_count_refused(&stream->work, reason, packet);
+    if (reason != SPNI_OUT_OF_MEMORY && !is_new)
+        return;
+    if (!is_new) {
+        stream->work.heaps_dropped_memory++;
+        spni_log(SPN_LOG_WARNING, "dropped heap %" PRIu64 ": out of memory",
+                 assembly->cnt);
+    }
+    spni_discard(stream, assembly);
+}
+
+static void count_payload(spn_stream *stream, const spni_assembly *assembly,
+                          uint64_t offset, const uint8_t *payload,
+                          size_t length)
+{
+    if (payload == spni_assembly_place(assembly, offset, length))
+        stream->work.bytes_placed += length;
+    else
+        stream->work.bytes_copied += length;
+}
+
+static void count_packet(spn_stream *stream, size_t length)
+{
+    stream->work.packets++;
+    stream->work.bytes += length;
+    stream->last_length = length;
+}
+
+static void add_packet(spn_stream *stream, const spni_packet *packet)
+{
+    spni_assembly *assembly;
+    spni_added added;
+
+    count_packet(stream, packet->length);
+    assembly = find_heap(stream, packet);
+    if (assembly == NULL) {
+        spni_count_refused(&stream->work, SPNI_OUT_OF_MEMORY, packet);
+        return;
+    }
+    added = spni_assembly_add(assembly, packet);
+    if (added != SPNI_ADDED) {
+        refuse(stream, assembly, packet, added);
+        return;
+    }
+    count_payload(stream, assembly, packet->payload_offset, packet->payload,
+                  packet->payload_length);
+    if (!assembly->is_end)
+        spni_sequel_set(&stream->sequel, assembly, packet);
+    conclude(stream, assembly);
+}
+
+/* Whether data begins with a sequel of the packet before, which has then been
+ * added. */
+static bool add_sequel(spn_stream *stream, const uint8_t *data, size_t length)
+{
+    const spni_sequel *sequel = &stream->sequel;
+    spni_assembly *assembly = sequel->assembly;
+    const uint8_t *payload = data + sequel->header_length;
+    size_t payload_length = sequel->payload_length;
+    uint64_t offset;
+
+    if (assembly == NULL || length < sequel->header_length + payload_length
+        || !spni_sequel_match(sequel, data, &offset))
+        return false;
+    if (spni_assembly_add_payload(assembly, offset, payload, payload_length)
+        != SPNI_ADDED)
+        return false;
+    count_packet(stream, sequel->header_length + payload_length);
+    count_payload(stream, assembly, offset, payload, payload_length);
+    conclude(stream, assembly);
+    return true;
+}
+
+void spni_stream_begin_batch(spn_stream *stream, uint64_t now_ns)
+{
+    stream->now_ns = now_ns;
+}
+
+bool spni_stream_add_datagram(spn_stream *stream, const uint8_t *data,
+                              size_t length)
+{
+    const spni_sequel *sequel = &stream->sequel;
+    spni_packet packet;
+    spni_decoded decoded;
+
+    if (length == sequel->header_length + sequel->payload_length
+        && add_sequel(stream, data, length))
+        return wants_more(stream);
+    decoded = spni_packet_decode(data, length, &packet);
+    if (decoded != SPNI_DECODED) {
+        spni_count_rejected(&stream->work, decoded);
+    } else if (packet.length != length) {
+        stream->work.rejected_size_mismatch++;
+        spni_log(SPN_LOG_INFO, "packet rejected: bytes follow it");
+    } else {
+        add_packet(stream, &packet);
+    }
+    return wants_more(stream);
+}
+
+bool spni_stream_add_bytes(spn_stream *stream, const uint8_t *data,
+                           size_t length, size_t *used)
+{
+    const spni_sequel *sequel = &stream->sequel;
+    spni_packet packet;
+    spni_decoded decoded;
+
+    *used = sequel->header_length + sequel->payload_length;
+    if (add_sequel(stream, data, length))
+        return wants_more(stream);
+    *used = 0;
+    decoded = spni_packet_decode(data, length, &packet);
+    if (decoded != SPNI_DECODED) {
+        spni_count_rejected(&stream->work, decoded);
+    } else {
+        *used = packet.length;
+        add_packet(stream, &packet);
+    }
+    return wants_more(stream);
+}
+
+void spni_stream_end_batch(spn_stream *stream, uint64_t packets)
+{
+    if (packets > stream->work.max_batch)
+        stream->work.max_batch = packets;
+    if (!stream->is_blocked)
+        spni_flush_outbox(stream);
+}
+
+void spni_stream_end(spn_stream *stream)
+{
+    stream->has_ended = true;
+}
