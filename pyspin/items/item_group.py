@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
 from typing import Any
 
 import numpy.typing as npt
 
+from .._ffi import ffi
 from . import protocol
 from .descriptor import Descriptor, Order
 from .flavour import Flavour
@@ -17,6 +19,11 @@ from .raw_descriptor import RawDescriptor
 from .reading import Memory
 
 _logger = logging.getLogger("pyspin")
+
+# A heap's items are read as one table: an attribute of a C struct costs as much
+# as a row. Id, value, length, whether immediate; padded as the struct is.
+_ROW = struct.Struct("@QQN?0Q")
+_ROW_ID = struct.Struct(f"@Q{_ROW.size - 8}x")
 
 _MAX_KNOWN = 1024
 _MAX_KNOWN_BYTES = 1 << 14
@@ -124,32 +131,28 @@ class ItemGroup:
         except AttributeError:
             return self._update_from_items(heap, new_order)
         count = raw.item_count
-        items = raw.items
-        for i in range(count):
-            if items[i].id == protocol.DESCRIPTOR_ID:
-                self._take_descriptor(memory(), items[i].value, items[i].length, heap.flavour)
+        if not count:
+            return {}
+        table = ffi.buffer(raw.items, count * _ROW.size)
+        if (protocol.DESCRIPTOR_ID,) in _ROW_ID.iter_unpack(table):
+            self._take_descriptors(heap, table)
         updated: dict[str, Item] = {}
         by_id = self._by_id
-        for i in range(count):
-            entry = items[i]
-            item_id = entry.id
-            if item_id <= protocol.STREAM_CTRL_ID:
-                continue
+        for item_id, value, length, is_immediate in _ROW.iter_unpack(table):
             item = by_id.get(item_id)
-            if item is None:
+            if item is None or item_id <= protocol.STREAM_CTRL_ID:
                 _warn_unknown(item_id)
                 continue
             reading = item._readings.get(new_order) or item.reading(new_order)
-            length = entry.length
-            if entry.is_immediate:
-                source = reading.immediate(entry.value, raw.heap_address_bits)
+            if is_immediate:
+                source = reading.immediate(value, raw.heap_address_bits)
                 item._cell = (reading.load(*source),)
             elif length < reading.minimum:
                 raise reading.too_short(length)
             elif reading.is_lazy:
-                item._cell = [reading.load, heap, entry.value, length]
+                item._cell = [reading.load, heap, value, length]
             else:
-                item._cell = (reading.load(memory(), entry.value, length),)
+                item._cell = (reading.load(memory(), value, length),)
             item.version += 1
             updated[item.name] = item
         return updated
@@ -160,15 +163,18 @@ class ItemGroup:
             self._add_received(Descriptor.from_raw(raw_descriptor, heap.flavour))
         updated: dict[str, Item] = {}
         for raw_item in heap.get_items():
-            if raw_item.id <= protocol.STREAM_CTRL_ID:
-                continue
             item = self._by_id.get(raw_item.id)
-            if item is None:
+            if item is None or raw_item.id <= protocol.STREAM_CTRL_ID:
                 _warn_unknown(raw_item.id)
                 continue
             item.set_from_raw(raw_item, new_order)
             updated[item.name] = item
         return updated
+
+    def _take_descriptors(self, heap: Any, table: Any) -> None:
+        for item_id, offset, length, is_immediate in _ROW.iter_unpack(table):
+            if item_id == protocol.DESCRIPTOR_ID and not is_immediate:
+                self._take_descriptor(heap._memory(), offset, length, heap.flavour)
 
     def _take_descriptor(self, memory: Memory, offset: int, length: int, flavour: Flavour) -> None:
         key = (memory[offset : offset + length].tobytes(), flavour.bug_compat)
@@ -191,4 +197,6 @@ class ItemGroup:
 
 
 def _warn_unknown(item_id: int) -> None:
-    _logger.warning("item with id %#x received but there is no descriptor", item_id)
+    """Say that there is no descriptor, unless the item is one of the protocol's own."""
+    if item_id > protocol.STREAM_CTRL_ID:
+        _logger.warning("item with id %#x received but there is no descriptor", item_id)
