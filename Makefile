@@ -9,7 +9,7 @@ SOURCES := $(wildcard csrc/src/*/*.c)
 HEADERS := $(wildcard csrc/src/*/*.h) csrc/include/pyspin.h
 PACKAGE := $(shell find pyspin -name '*.py')
 
-.PHONY: demo test pytest check ctest ctests fuzz sanitize bench clean
+.PHONY: demo test pytest check ctest ctests fuzz fuzz-long fuzz-runs sanitize bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/pyspin demo
@@ -93,6 +93,24 @@ ctests:
 	$(MAKE) --no-print-directory ctest
 	$(MAKE) --no-print-directory ctest SAN=address,undefined
 	$(MAKE) --no-print-directory ctest SAN=thread
+
+# A short run of each fuzzer from a fixed seed; fuzz-long goes on from others.
+FUZZ_RUNS ?= 20000
+FUZZ_SEED ?= 1
+
+fuzz:
+	$(MAKE) --no-print-directory fuzz-runs SAN=address,undefined
+
+fuzz-long:
+	$(MAKE) --no-print-directory fuzz-runs SAN=address,undefined \
+	    FUZZ_RUNS=3000000 FUZZ_SEED=$$(date +%s)
+
+fuzz-runs: $(FUZZERS)
+	@for fuzzer in $^; do \
+	    timeout -k 5 3600 $$fuzzer $(FUZZ_RUNS) $(FUZZ_SEED) \
+	    || { echo "FAIL $$fuzzer $(FUZZ_RUNS) $(FUZZ_SEED)"; exit 1; }; \
+	    echo "pass $$fuzzer"; \
+	done
 
 clean:
 	rm -rf build $(VENV) $(BENCH) *.egg-info pyspin/_core.*
