@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from pyspin.board import Board, geometry_of
+from pyspin.board import Board, Machine, geometry_of, torus_of
 from pyspin.messages import CPUState
 
 HOST = ("127.0.0.1", 5000)
@@ -30,7 +30,7 @@ class Client:
     """Sends requests to a board and takes its replies apart."""
 
     def __init__(self, hardware=5, **settings):
-        self.board = Board(geometry_of(hardware), **settings)
+        self.board = Board(Machine(geometry_of(hardware)), **settings)
         self.now = 0.0
 
     def raw(self, datagram):
@@ -53,7 +53,7 @@ class Client:
         return struct.unpack("<I", self.ok(command, *args, **where))[0]
 
     def state(self, x, y, core):
-        it = self.board.chip(x, y).cores[core]
+        it = self.board.machine.chip((x, y)).cores[core]
         return it.state, it.app
 
 
@@ -216,7 +216,7 @@ def test_the_clock_runs(client):
 
 
 def test_p2p_table_leads_to_every_chip(client):
-    geometry = client.board.geometry
+    geometry = client.board.machine.geometry
     for target in ((0, 0), (7, 7), (4, 7), (7, 3)):
         here = (0, 3)
         for _ in range(16):
@@ -397,7 +397,7 @@ def test_applications_start_wait_and_stop(client):
 
 def test_sync_barriers_let_go(client):
     client.ok(AR, 30 << 24 | 0b10)
-    core = client.board.chip(0, 0).cores[1]
+    core = client.board.machine.chip((0, 0)).cores[1]
     for number, state in ((4, CPUState.SYNC0), (5, CPUState.SYNC1)):
         core.become(state)
         client.ok(SIG, 0, number << 16 | 0xFF00 | 30, 0xFFFF)
@@ -470,11 +470,11 @@ def test_unknown_nearest_neighbour_packet(client):
 
 def test_led_and_sync(client):
     client.ok(LED, 3 << 2 | 1, place=(1, 1))
-    assert client.board.chip(1, 1).leds == 0b11
+    assert client.board.machine.chip((1, 1)).leds == 0b11
     client.ok(LED, 2 << 2 | 1, place=(1, 1))
-    assert client.board.chip(1, 1).leds == 0
+    assert client.board.machine.chip((1, 1)).leds == 0
     client.ok(SYNC, 0)
-    assert not client.board.syncing
+    assert not client.board.machine.syncing
 
 
 def test_busy_replies_come_at_their_rate_and_from_the_seed():
@@ -488,7 +488,7 @@ def test_busy_replies_come_at_their_rate_and_from_the_seed():
 
 
 def test_the_ninth_request_vanishes():
-    board = Board(geometry_of(3), service_time=1.0)
+    board = Board(Machine(geometry_of(3)), service_time=1.0)
     replies = [board.receive(request(VER, seq=n), HOST, 0.0) for n in range(9)]
     assert replies[8] is None
     assert [reply.due for reply in replies[:8]] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
@@ -501,7 +501,7 @@ def test_the_ninth_request_vanishes():
 
 def test_dead_chips_links_and_cores():
     geometry = geometry_of(5).without([(1, 1)], [(0, 0, 0)])
-    board = Board(geometry, cores={(2, 2): 17})
+    board = Board(Machine(geometry, cores={(2, 2): 17}))
     client = Client()
     client.board = board
     assert client.ask(VER, place=(1, 1))[0] == ROUTE
@@ -511,6 +511,49 @@ def test_dead_chips_links_and_cores():
     assert client.ok(INFO, place=(2, 2))[0] & 0x1F == 17
     far = client.word(READ, 0xE1010000 + 4 * (7 * 32), 4, 2) >> 21 & 7
     assert far < 6
+
+
+def test_three_boards_fill_a_square_and_wrap():
+    geometry = torus_of(1, 1)
+    assert len(geometry.chips) == 144
+    assert geometry.boards == [(0, 0), (4, 8), (8, 4)]
+    for board in geometry.boards:
+        assert sum(geometry.ethernet_of(place) == board for place in geometry.chips) == 48
+    assert all(len(geometry.links(place)) == 6 for place in geometry.chips)
+    assert geometry.neighbour((0, 0), 4) == (11, 11)
+
+
+@pytest.mark.parametrize("triads", [(0, 1), (1, 22)])
+def test_sizes_of_a_torus_are_checked(triads):
+    with pytest.raises(ValueError, match="triads must be 1 to 21 each way"):
+        torus_of(*triads)
+
+
+def test_each_board_of_a_machine_counts_its_own_cores():
+    machine = Machine(torus_of(1, 1))
+    client = Client()
+    client.board = Board(machine)
+    client.ok(AR, 30 << 24 | 0b1110, place=(4, 8))
+    client.ok(AR, 30 << 24 | 0b10, place=(0, 0))
+    counts = [client.word(COUNT, 30, CPUState.RUNNING, place=b) for b in machine.geometry.boards]
+    assert counts == [1, 3, 0]
+    client.board = Board(machine, (8, 4))
+    assert client.word(COUNT, 30, CPUState.RUNNING, place=(255, 255)) == 0
+    assert client.ok(INFO, place=(9, 4))[30:32] == bytes([4, 8])
+
+
+def test_parents_lead_to_the_root():
+    machine = Machine(torus_of(1, 1))
+    client = Client()
+    client.board = Board(machine)
+    for start in ((4, 8), (8, 4), (6, 6), (11, 0)):
+        here = start
+        for _ in range(12):
+            parent = struct.unpack_from("<H", client.ok(INFO, place=here), 36)[0]
+            if parent == 0xFFFF:
+                break
+            here = machine.geometry.neighbour(here, parent)
+        assert here == (0, 0)
 
 
 def test_noise_never_raises(client):

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from pyspin.board import Impairment, VirtualBoard
+from pyspin.board import Impairment, VirtualBoard, torus_of
 from pyspin.messages import CPUState
 
 READ, WRITE, AS, IPTAG = 2, 3, 24, 26
@@ -181,6 +181,42 @@ def test_many_boards_each_at_its_own_address(host):
             board.close()
 
 
+def test_the_network_may_change_while_it_serves(host):
+    with VirtualBoard(3) as board:
+        ask(host, board, READ, 0x60000000, 4, 2)
+        board.impair(replies=Impairment(loss=1.0))
+        send(host, board, 3)
+        received(board, 4)
+        board.impair(replies=Impairment())
+        ask(host, board, READ, 0x60000000, 4, 2)
+        stats = board.stats()
+    assert (stats.sent, stats.replies_lost) == (2, 3)
+
+
+def test_a_torus_has_an_address_for_each_board(host):
+    with VirtualBoard(torus_of(2, 1), host="127.0.0.10") as machine:
+        assert [(b.x, b.y) for b in machine.boards] == [
+            (0, 0),
+            (4, 8),
+            (8, 4),
+            (12, 0),
+            (16, 8),
+            (20, 4),
+        ]
+        assert [b.host for b in machine.boards] == [f"127.0.0.{n}" for n in range(10, 16)]
+        for n, board in enumerate(machine.boards):
+            place = (board.x, board.y)
+            ask(host, machine, WRITE, 0x60000000, 1, 0, data=bytes([n]), place=place)
+            got = ask(host, board, READ, 0x60000000, 1, 0, place=(255, 255))
+            assert got[14:] == bytes([n])
+            assert got[6:10] == bytes([board.y, board.x, board.y, board.x])
+        assert machine.stats().received == 12
+        ask(host, machine, IPTAG, 4 << 28 | 1 << 16 | 1, place=(4, 8))
+        assert machine.send(1, b"", (4, 9, 1, 1))
+        assert not machine.send(1, b"", (0, 0, 1, 1))
+        assert len(host.recv(512)) == 10
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -188,7 +224,7 @@ def test_many_boards_each_at_its_own_address(host):
         ({"busy": 1.5}, "busy must be from 0 to 1, not 1.5"),
         ({"tags": 0}, "tags must be at least 1, not 0"),
         ({"service_time": -1.0}, "service_time must be at least 0 seconds, not -1.0"),
-        ({"dead_chips": [(0, 0)]}, "dead_chips must not have the Ethernet chip"),
+        ({"dead_chips": [(0, 0)]}, "dead_chips must not have an Ethernet chip"),
     ],
 )
 def test_settings_are_checked(settings, message):

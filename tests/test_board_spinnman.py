@@ -11,7 +11,7 @@ import struct
 import pytest
 
 from pyspin import messages
-from pyspin.board import Impairment, VirtualBoard
+from pyspin.board import Impairment, VirtualBoard, torus_of
 
 pytest.importorskip("spinnman")
 
@@ -33,12 +33,12 @@ APP = 30
 
 def board_on_the_port(hardware, **settings):
     """Return a board on SpiNNaker's port, at a loopback address where that is free."""
-    for last in range(1, 255):
+    for last in range(190):
         try:
-            return VirtualBoard(hardware, host=f"127.0.61.{last}", port=PORT, **settings)
+            return VirtualBoard(hardware, host=f"127.0.{61 + last}.1", port=PORT, **settings)
         except OSError:
             continue
-    pytest.skip(f"port {PORT} is taken at every address of 127.0.61.0/24")
+    pytest.skip(f"port {PORT} is taken at every address that was tried")
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def connect():
         boards.append(board)
         board.start()
         unittest_setup()
-        set_config("Machine", "version", str(hardware))
+        set_config("Machine", "version", str(board.hardware))
         transceiver = create_transceiver_from_hostname(board.host)
         transceivers.append(transceiver)
         machine = transceiver.get_machine_details()
@@ -102,6 +102,21 @@ def test_the_machine_is_what_spinn_machine_knows(connect, hardware, chips):
         assert ends[0] == ends[1]
         assert chip.sdram == twin.sdram
         assert chip.n_processors == 18
+
+
+def test_a_machine_of_three_boards(connect, tmp_path):
+    machine_at, transceiver, machine = connect(torus_of(1, 1))
+    assert (machine.width, machine.height, machine.n_chips) == (12, 12, 144)
+    found = {(c.x, c.y, c.ip_address) for c in machine.ethernet_connected_chips}
+    assert found == {(b.x, b.y, b.host) for b in machine_at.boards}
+    assert all(len(list(chip.router.links)) == 6 for chip in machine.chips)
+    binary = tmp_path / "app.aplx"
+    binary.write_bytes(bytes(range(64)))
+    subsets = CoreSubsets([CoreSubset(0, 0, [1]), CoreSubset(5, 9, [2, 3]), CoreSubset(11, 3, [4])])
+    transceiver.execute_flood(subsets, str(binary), APP)
+    assert transceiver.get_core_state_count(APP, CPUState.RUNNING) == 4
+    transceiver.write_memory(5, 9, 0x60300000, b"elsewhere...")
+    assert machine_at.read_memory(5, 9, 0x60300000, 12) == b"elsewhere..."
 
 
 def test_dead_parts_are_discovered(connect):

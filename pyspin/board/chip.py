@@ -17,6 +17,7 @@ from .geometry import Geometry, Place
 from .heap import Heap
 from .memory import Memory
 from .router import Router
+from .tags import TagTable
 
 __all__ = ["Chip"]
 
@@ -40,12 +41,17 @@ EMPTY_TABLE = (0o66666666).to_bytes(4, "little") * 8192
 
 @dataclass(frozen=True)
 class Setting:
-    """What a chip knows of the machine around it."""
+    """What the chips of a machine know of it."""
 
     geometry: Geometry
-    ethernet: Place
-    address: bytes
+    addresses: dict[Place, bytes]
+    """The IPv4 address of each Ethernet chip."""
     boot_time: int
+    """Unix time."""
+
+
+ROOT: Place = (0, 0)
+"""The chip from which a machine is booted."""
 
 
 class Chip:
@@ -54,6 +60,8 @@ class Chip:
     def __init__(self, place: Place, cores: int, setting: Setting) -> None:
         self.place = place
         self.setting = setting
+        self.ethernet = setting.geometry.ethernet_of(place)
+        self.tags = TagTable()
         self.leds = 0
         self.memory = Memory()
         self._write_system_variables(cores)
@@ -76,7 +84,7 @@ class Chip:
     @property
     def has_ethernet(self) -> bool:
         """Whether the board's Ethernet is at this chip."""
-        return self.place == self.setting.ethernet
+        return self.place == self.ethernet
 
     def tick(self, elapsed: float) -> None:
         """Bring the clocks among the system variables to `elapsed` seconds after boot."""
@@ -100,8 +108,8 @@ class Chip:
             len(self.cores) | links << 8 | self.router.largest_free << 14 | self.has_ethernet << 25
         )
         states = bytes(core.state for core in self.cores).ljust(18, b"\0")
-        x, y = self.setting.ethernet
-        address = self.setting.address if self.has_ethernet else bytes(4)
+        x, y = self.ethernet
+        address = self.setting.addresses.get(self.place, bytes(4))
         return (
             struct.pack("<3I", summary, self.heap.space()[1], SYSRAM_HEAP_BYTES)
             + states
@@ -111,15 +119,15 @@ class Chip:
         )
 
     def _parent_link(self) -> int:
-        """The link towards the Ethernet chip, from which this one was booted."""
-        if self.has_ethernet:
+        """The link towards the root chip, through which this one was booted."""
+        if self.place == ROOT:
             return 0xFFFF
-        return self.setting.geometry.first_links(self.place)[self.setting.ethernet]
+        return self.setting.geometry.first_links(self.place)[ROOT]
 
     def _write_system_variables(self, cores: int) -> None:
         x, y = self.place
         geometry = self.setting.geometry
-        eth_x, eth_y = self.setting.ethernet
+        eth_x, eth_y = self.ethernet
         links = sum(1 << link for link in geometry.links(self.place))
         signature = zlib.crc32(b"pyspin virtual board")
         identity = bytes(range(cores)).ljust(20, b"\xff")
@@ -130,9 +138,9 @@ class Chip:
             (0x0C, "3B", (4, 4, 0x33)),
             (0x24, "2H", (200, 130)),
             (0x28, "6B", (0x3F, 0, 100, 1, 50, 0)),
-            (0x2E, "H", (eth_x << 8 | eth_y,)),
+            (0x2E, "H", (0,)),
             (0x30, "I", (1,)),
-            (0x40, "4B", (self.has_ethernet, 7, 20, 3)),
+            (0x40, "4B", (self.place == ROOT, 7, 20, 3)),
             (0x48, "2I", (SYSRAM_BASE, HEAP_BASE)),
             (0x50, "4I", (IOBUF_BYTES, SYSTEM_SDRAM, SYSTEM_BUFFER_WORDS, signature)),
             (0x65, "B", (links,)),
@@ -146,7 +154,7 @@ class Chip:
         for offset, layout, values in fields:
             self.memory.write(SYSTEM_VARIABLES + offset, struct.pack("<" + layout, *values))
         if self.has_ethernet:
-            self.memory.write(SYSTEM_VARIABLES + 0xF0, self.setting.address)
+            self.memory.write(SYSTEM_VARIABLES + 0xF0, self.setting.addresses[self.place])
         self.tick(0.0)
 
     def _write_p2p_table(self) -> None:

@@ -4,16 +4,17 @@
 A SpiNN-3 board is 2x2 chips that wrap north to south only; a SpiNN-5 board is
 48 chips in a hexagon cut out of an 8x8 square (SpiNNaker datasheet; SpiNN-3
 and SpiNN-5 board descriptions). The links of a board that stands alone end at
-its edge.
+its edge. Three SpiNN-5 boards make a triad of 12x12 chips, and triads a torus: one
+board's hexagon starts at (0, 0), the others at (4, 8) and (8, 4) of each triad.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-__all__ = ["Geometry", "Place", "geometry_of"]
+__all__ = ["Geometry", "Place", "geometry_of", "torus_of"]
 
 Place = tuple[int, int]
 """A chip's coordinates, x then y."""
@@ -26,6 +27,8 @@ SPIN3_CUT = frozenset(
 )
 SPIN5_ROWS = ((0, 4), (0, 5), (0, 6), (0, 7), (1, 7), (2, 7), (3, 7), (4, 7))
 """First and last x of each row y of a 48-chip board."""
+TRIAD = ((0, 0), (4, 8), (8, 4))
+"""The Ethernet chips of three boards that fill a square of 12x12 chips."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,17 @@ class Geometry:
     chips: frozenset[Place]
     wraps: bool
     cut: frozenset[tuple[int, int, int]] = frozenset()
+    ethernets: dict[Place, Place] = field(default_factory=dict, repr=False)
+    """The Ethernet chip of each chip's board, where that is not (0, 0)."""
+
+    @property
+    def boards(self) -> list[Place]:
+        """The Ethernet chips, that of (0, 0) first."""
+        return sorted({self.ethernet_of(place) for place in self.chips})
+
+    def ethernet_of(self, place: Place) -> Place:
+        """Return the Ethernet chip of the board that has a chip."""
+        return self.ethernets.get(place, (0, 0))
 
     def neighbour(self, place: Place, link: int) -> Place | None:
         """Return the chip at the end of a working link, else None."""
@@ -85,8 +99,26 @@ def geometry_of(hardware: int) -> Geometry:
         square = frozenset((x, y) for x in range(2) for y in range(2))
         return Geometry(3, 2, 2, square, wraps=True, cut=SPIN3_CUT)
     if hardware == 5:
-        hexagon = frozenset(
-            (x, y) for y, (first, last) in enumerate(SPIN5_ROWS) for x in range(first, last + 1)
-        )
-        return Geometry(5, 8, 8, hexagon, wraps=False)
+        return Geometry(5, 8, 8, frozenset(hexagon()), wraps=False)
     raise ValueError(f"hardware must be 3 or 5, not {hardware!r}")
+
+
+def torus_of(width: int, height: int) -> Geometry:
+    """Return the geometry of `width` by `height` triads of SpiNN-5 boards, joined at the edges."""
+    if width < 1 or height < 1 or width > 21 or height > 21:
+        raise ValueError(f"triads must be 1 to 21 each way, not {width!r} by {height!r}")
+    across, up = 12 * width, 12 * height
+    origins = [
+        (12 * i + x, 12 * j + y) for i in range(width) for j in range(height) for x, y in TRIAD
+    ]
+    ethernets = {
+        ((left + x) % across, (bottom + y) % up): (left, bottom)
+        for left, bottom in origins
+        for x, y in hexagon()
+    }
+    return Geometry(5, across, up, frozenset(ethernets), wraps=True, ethernets=ethernets)
+
+
+def hexagon() -> list[Place]:
+    """Return the chips of a 48-chip board."""
+    return [(x, y) for y, (first, last) in enumerate(SPIN5_ROWS) for x in range(first, last + 1)]

@@ -12,14 +12,13 @@ from __future__ import annotations
 import ipaddress
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
-from ..messages import SCPResult, Signal
-from .chip import Chip, Setting
-from .flood import Flood
-from .geometry import Geometry, Place
+from ..messages import SCPResult
+from .geometry import Place
 from .intake import Intake
+from .machine import Machine
 from .memory import DataAbort
 from .scamp import CORE_COMMANDS, MONITOR_COMMANDS
 from .tags import TagTable
@@ -37,7 +36,7 @@ from .wire import (
 
 __all__ = ["Address", "Board", "Message", "Outgoing"]
 
-ANY_CHIP, ROOT = 0xFFFF, 0x0000
+ANY_CHIP = 0xFFFF
 CLOCKS = 0x5007F
 """Address of the system variables, clocks among them, without the top four bits or
 the low eight."""
@@ -66,51 +65,34 @@ class Outgoing(NamedTuple):
 
 
 class Board:
-    """SC&MP on every chip of a board. Not thread-safe."""
+    """The Ethernet chip of one board: what comes to it, goes to any chip. Not thread-safe."""
 
     def __init__(
         self,
-        geometry: Geometry,
+        machine: Machine,
+        ethernet: Place = (0, 0),
         *,
-        address: bytes = b"\x7f\x00\x00\x01",
-        cores: int | Mapping[Place, int] = 18,
         busy: float = 0.0,
         tags: int = 8,
         service_time: float = 0.0,
-        seed: int = 0,
-        boot_time: int = 0,
+        seed: int | str = 0,
     ) -> None:
-        self.geometry = geometry
-        self.setting = Setting(geometry, (0, 0), address, boot_time)
-        self.tags = TagTable()
-        self.flood = Flood(self._start)
-        self.syncing = True
-        self.elapsed = 0.0
+        self.machine = machine
+        self.ethernet = ethernet
         self.intake = Intake(tags, service_time)
         self.results: Counter[str] = Counter()
         self.commands: Counter[int] = Counter()
         self.dropped: Counter[str] = Counter()
         self.messages = 0
         self.deliver: Callable[[Message], None] | None = None
-        self._cores = cores
+        self._own = ethernet[0] << 8 | ethernet[1]
         self._busy = busy
         self._random = random.Random(seed)
-        self._chips: dict[Place, Chip] = {}
 
-    def chip(self, x: int, y: int) -> Chip:
-        """Return a chip; chips are made when first asked for."""
-        chip = self._chips.get((x, y))
-        if chip is None:
-            if (x, y) not in self.geometry.chips:
-                raise KeyError(f"no chip at {x}, {y}")
-            cores = self._cores if isinstance(self._cores, int) else self._cores.get((x, y), 18)
-            chip = self._chips[x, y] = Chip((x, y), cores, self.setting)
-        return chip
-
-    def chips(self) -> Iterator[Chip]:
-        """Yield every chip."""
-        for place in sorted(self.geometry.chips):
-            yield self.chip(*place)
+    @property
+    def tags(self) -> TagTable:
+        """The IP tags of the board."""
+        return self.machine.chip(self.ethernet).tags
 
     def receive(self, datagram: bytes, sender: Address, now: float) -> Outgoing | None:
         """Do what a datagram to port 17893 asks; return what leaves the board, and when.
@@ -129,7 +111,7 @@ class Board:
         if slot is None:
             self._drop("no_tag")
             return None
-        self.elapsed = now
+        self.machine.elapsed = now
         payload = self._answer(datagram, target, place, sender)
         if payload is None or not wanted:
             return None
@@ -141,7 +123,7 @@ class Board:
         if to is None:
             self._drop("tag")
             return None
-        head = SDP.pack(flags & 0x7F, tag, source, target, 0, self._number(place))
+        head = SDP.pack(flags & 0x7F, tag, source, target, self._own, self._number(place))
         return Outgoing(slot.finish, to, head + payload)
 
     def receive_reverse(self, tag: int, data: bytes, sender: Address) -> None:
@@ -165,23 +147,10 @@ class Board:
         entry = self.tags.tags[tag]
         entry.count += 1
         if entry.strip:
-            return Outgoing(self.elapsed, to, message)
+            return Outgoing(self.machine.elapsed, to, message)
         x, y, core, port = source
-        head = SDP.pack(0x07, tag, 0xFF, port << 5 | core, 0, x << 8 | y)
-        return Outgoing(self.elapsed, to, head + message)
-
-    def signal(self, signal: Signal, app: int, mask: int) -> None:
-        """Send a signal to every application whose identifier agrees under a mask."""
-        for chip in self.chips():
-            for core in chip.cores[1:]:
-                if core.app and core.app & mask == app & mask:
-                    core.signal(signal)
-            if signal is Signal.STOP and mask == 0xFF:
-                chip.heap.free_app(app)
-                chip.router.release_app(app)
-
-    def _start(self, chip: Chip, app: int, wait: bool, mask: int) -> None:
-        chip.run(app, wait, mask, self.elapsed)
+        head = SDP.pack(0x07, tag, 0xFF, port << 5 | core, self._own, x << 8 | y)
+        return Outgoing(self.machine.elapsed, to, head + message)
 
     def _answer(self, datagram: bytes, target: int, place: int, sender: Address) -> bytes | None:
         """Return result code, sequence and payload, or None if the core would crash."""
@@ -204,9 +173,9 @@ class Board:
             raise Refusal(SCPResult.RC_P2P_BUSY)
         number = self._number(place)
         here = (number >> 8, number & 0xFF)
-        if here not in self.geometry.chips:
+        if here not in self.machine.geometry.chips:
             raise Refusal(SCPResult.RC_ROUTE)
-        chip = self._chips.get(here) or self.chip(*here)
+        chip = self.machine.chip(here)
         if target >= len(chip.cores):
             raise Refusal(SCPResult.RC_CPU)
         command, sequence, arg1, arg2, arg3 = SCP.unpack_from(datagram, SDP_BYTES)
@@ -217,8 +186,8 @@ class Board:
         if handler is None:
             raise Refusal(SCPResult.RC_CMD)
         if arg1 >> 8 & 0x0FFFFF == CLOCKS:
-            chip.tick(self.elapsed)
-        return handler(self, chip, chip.cores[target], request)
+            chip.tick(self.machine.elapsed)
+        return handler(self.machine, chip, chip.cores[target], request)
 
     def _to_application(self, datagram: bytes, target: int, place: int, sender: Address) -> None:
         number = self._number(place)
@@ -227,10 +196,10 @@ class Board:
 
     def _deliver(self, message: Message) -> None:
         place = (message.x, message.y)
-        if place not in self.geometry.chips:
+        if place not in self.machine.geometry.chips:
             self._drop("no_chip")
             return
-        cores = self.chip(*place).cores
+        cores = self.machine.chip(place).cores
         if not 0 < message.core < len(cores) or not cores[message.core].app:
             self._drop("no_application")
             return
@@ -245,8 +214,8 @@ class Board:
         return str(ipaddress.IPv4Address(entry.address)), entry.port
 
     def _number(self, place: int) -> int:
-        """Return x << 8 | y of a destination; 255, 255 is the root chip."""
-        return ROOT if place == ANY_CHIP else place
+        """Return x << 8 | y of a destination; 255, 255 is the board's Ethernet chip."""
+        return self._own if place == ANY_CHIP else place
 
     def _drop(self, reason: str) -> None:
         self.dropped[reason] += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A virtual board on a UDP socket: a thread that drives the board model and its network."""
+"""Virtual boards on UDP sockets: a thread that drives the model and its network."""
 
 from __future__ import annotations
 
@@ -7,60 +7,44 @@ import contextlib
 import ipaddress
 import os
 import select
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 from ..messages import CPUState
-from .geometry import Place, geometry_of
-from .model import Address, Board, Message, Outgoing
-from .network import Impairment, Line
+from .cores import Core
+from .geometry import Geometry, Place, geometry_of
+from .machine import Machine
+from .model import Board, Message
+from .network import Impairment
+from .port import Port, bound
+from .stats import BoardStats
 
-__all__ = ["BoardStats", "VirtualBoard"]
-
-BATCH = 64
-"""Datagrams taken from a socket before the replies go out."""
-BUFFER_BYTES = 1 << 20
+__all__ = ["BoardAddress", "VirtualBoard"]
 
 
-@dataclass(frozen=True)
-class BoardStats:
-    """What a board has done since it was made. Counts of datagrams unless said otherwise."""
+class BoardAddress(NamedTuple):
+    """Where a board's Ethernet chip is in its machine, and where it listens."""
 
-    received: int
-    """Datagrams that came to the SCP port."""
-    sent: int
-    """Datagrams that left."""
-    requests_lost: int
-    requests_duplicated: int
-    requests_reordered: int
-    replies_lost: int
-    replies_duplicated: int
-    replies_reordered: int
-    messages: int
-    """Messages delivered to application cores."""
-    results: Mapping[str, int]
-    """Requests executed or refused, by the name of the result code."""
-    commands: Mapping[int, int]
-    """Requests executed, by command number."""
-    dropped: Mapping[str, int]
-    """Datagrams that the board dropped without a word, by reason: `no_tag`, `oversize`,
-    `runt`, `abort`, `tag`, `no_chip`, `no_application`."""
+    x: int
+    y: int
+    host: str
+    port: int
 
 
 class VirtualBoard:
-    """A SpiNNaker board that answers on a loopback address.
+    """A SpiNNaker board, or a machine of several, that answers on loopback.
 
-    A context manager: the board is served from `with` until its end. Each board
-    has one thread. All methods may be called from any thread.
+    A context manager: the board is served from `with` until its end, by one thread.
+    All methods may be called from any thread. `host` and `port` are where the board
+    listens, the first one of a machine; `boards` has them all.
     """
 
     def __init__(
         self,
-        hardware: int = 5,
+        hardware: int | Geometry = 5,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -74,46 +58,56 @@ class VirtualBoard:
         dead_chips: Iterable[Place] = (),
         dead_links: Iterable[tuple[int, int, int]] = (),
     ) -> None:
-        """Bind the board to an address; it answers after `start`.
+        """Bind to an address; the board answers after `start`.
 
-        `hardware` is 3 (4 chips) or 5 (48 chips). `port` 0 takes a free port;
-        SpiNNaker's own is 17893. `requests` and `replies` say what the network does
-        in each direction; `busy` is the rate of RC_P2P_BUSY replies. With a
-        `service_time` in seconds the board takes that long over each request, and
-        drops requests that find none of its `tags` transient tags free. Everything
-        random follows from `seed`.
+        `hardware` is 3 (4 chips), 5 (48 chips), or a geometry such as `torus_of(1, 1)`,
+        whose boards get consecutive addresses from `host` on. `port` 0 takes a free
+        port for each; SpiNNaker's own is 17893. `requests` and `replies` say what the
+        network does in each direction; `busy` is the rate of RC_P2P_BUSY replies. With
+        a `service_time` in seconds a board takes that long over each request, and drops
+        requests that find none of its `tags` transient tags free. `cores` is the number
+        of working cores, of every chip or by chip. A link of `dead_links` is x, y and
+        number, and is dead at both ends. Everything random follows from `seed`.
 
-        Raises ValueError for a setting out of range and OSError if the address is taken.
+        Raises ValueError for a setting out of range, OSError if an address is taken.
         """
         check(busy=busy, tags=tags, service_time=service_time)
-        geometry = geometry_of(hardware).without(dead_chips, dead_links)
-        if (0, 0) not in geometry.chips:
-            raise ValueError("dead_chips must not have the Ethernet chip (0, 0)")
-        self._board = Board(
-            geometry,
-            address=ipaddress.IPv4Address(host).packed,
+        geometry = hardware if isinstance(hardware, Geometry) else geometry_of(hardware)
+        hosts = addresses(geometry, host)
+        dead = frozenset(dead_chips)
+        if not dead.isdisjoint(hosts):
+            raise ValueError(f"dead_chips must not have an Ethernet chip: {sorted(hosts)}")
+        self._machine = Machine(
+            geometry.without(dead, dead_links),
+            addresses={place: at.packed for place, at in hosts.items()},
             cores=cores,
-            busy=busy,
-            seed=seed,
-            tags=tags,
-            service_time=service_time,
             boot_time=int(time.time()),
         )
-        self._requests: Line[tuple[bytes, Address]] = Line(
-            requests or Impairment(), f"requests {seed}"
-        )
-        self._replies: Line[Outgoing] = Line(replies or Impairment(), f"replies {seed}")
         self._lock = threading.Lock()
-        self._sent = 0
-        self._tag_changes = 0
         self._began = time.monotonic()
-        self._reverse: dict[int, socket.socket] = {}
         self._thread: threading.Thread | None = None
-        self._socket = bound(host, port)
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopping = False
-        self.host, self.port = self._socket.getsockname()
-        self.hardware = hardware
+        self._ports: dict[Place, Port] = {}
+        with contextlib.ExitStack() as undo:
+            for place, at in hosts.items():
+                sock = bound(str(at), port)
+                undo.callback(sock.close)
+                unique = f"{seed} {place}"
+                board = Board(
+                    self._machine,
+                    place,
+                    busy=busy,
+                    tags=tags,
+                    service_time=service_time,
+                    seed=f"busy {unique}",
+                )
+                self._ports[place] = Port(sock, board, unique)
+            self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            undo.pop_all()
+        self.boards = [BoardAddress(*xy, p.host, p.port) for xy, p in self._ports.items()]
+        self.host, self.port = self.boards[0].host, self.boards[0].port
+        self.hardware = geometry.hardware
+        self.impair(requests=requests, replies=replies)
 
     def start(self) -> None:
         """Serve on a thread of its own. Raises RuntimeError if already started or closed."""
@@ -124,7 +118,7 @@ class VirtualBoard:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving and free the address. May be called again."""
+        """Stop serving and free the addresses. May be called again."""
         with self._lock:
             if self._stopping:
                 return
@@ -133,8 +127,8 @@ class VirtualBoard:
             os.eventfd_write(self._wake, 1)
             self._thread.join()
         os.close(self._wake)
-        for sock in (self._socket, *self._reverse.values()):
-            sock.close()
+        for port in self._ports.values():
+            port.close()
 
     def __enter__(self) -> VirtualBoard:
         self.start()
@@ -148,65 +142,61 @@ class VirtualBoard:
     ) -> None:
         self.close()
 
-    def stats(self) -> BoardStats:
-        """Return the counters as they are now."""
+    def impair(
+        self, *, requests: Impairment | None = None, replies: Impairment | None = None
+    ) -> None:
+        """Change what the network does from now on; None leaves a direction as it is."""
         with self._lock:
-            asked, answered = self._requests.counts, self._replies.counts
-            return BoardStats(
-                received=asked.offered,
-                sent=self._sent,
-                requests_lost=asked.lost,
-                requests_duplicated=asked.duplicated,
-                requests_reordered=asked.reordered,
-                replies_lost=answered.lost,
-                replies_duplicated=answered.duplicated,
-                replies_reordered=answered.reordered,
-                messages=self._board.messages,
-                results=dict(self._board.results),
-                commands=dict(self._board.commands),
-                dropped=dict(self._board.dropped),
-            )
+            for port in self._ports.values():
+                port.requests.impairment = requests or port.requests.impairment
+                port.replies.impairment = replies or port.replies.impairment
+
+    def stats(self) -> BoardStats:
+        """Return the counters as they are now, of all boards of a machine together."""
+        with self._lock:
+            return sum((port.stats() for port in self._ports.values()), BoardStats())
 
     def read_memory(self, x: int, y: int, address: int, length: int, core: int = 0) -> bytes:
         """Return memory as a core sees it, without the network. Raises KeyError for no chip."""
         with self._lock:
-            return self._board.chip(x, y).cores[core].memory.read(address, length)
+            return self._core(x, y, core).memory.read(address, length)
 
     def write_memory(self, x: int, y: int, address: int, data: bytes, core: int = 0) -> None:
         """Store memory as a core sees it, without the network. Raises KeyError for no chip."""
         with self._lock:
-            self._board.chip(x, y).cores[core].memory.write(address, data)
+            self._core(x, y, core).memory.write(address, data)
 
     def core_state(self, x: int, y: int, core: int) -> tuple[CPUState, int]:
         """Return a core's state and the identifier of its application."""
         with self._lock:
-            it = self._board.chip(x, y).cores[core]
+            it = self._core(x, y, core)
             return it.state, it.app
 
     def set_core_state(self, x: int, y: int, core: int, state: CPUState, *, rte: int = 0) -> None:
         """Put a core into a state, as its application or a fault would."""
         with self._lock:
-            self._board.chip(x, y).cores[core].become(state, rte=rte)
+            self._core(x, y, core).become(state, rte=rte)
 
     def print(self, x: int, y: int, core: int, text: str) -> None:
         """Append to a core's IO buffer, as its application's printing does."""
         with self._lock:
-            self._board.chip(x, y).cores[core].print(text.encode())
+            self._core(x, y, core).print(text.encode())
 
     def send(self, tag: int, data: bytes, source: tuple[int, int, int, int] = (0, 0, 1, 1)) -> bool:
         """Send a message through an IP tag as an application does; False if it is not set.
 
-        `source` is x, y, core and SDP port. A tag that strips sends `data` alone,
-        another puts the SDP header before it.
+        `source` is x, y, core and SDP port; the tag is one of its board's. A tag that
+        strips sends `data` alone, another puts the SDP header before it.
         """
         with self._lock:
-            self._board.elapsed = self._now()
-            outgoing = self._board.send(tag, data, source)
-            if outgoing is None or self._stopping:
+            if self._stopping:
                 return False
-            self._replies.offer(outgoing, outgoing.due)
+            port = self._ports[self._machine.geometry.ethernet_of(source[:2])]
+            self._machine.elapsed = self._now()
+            outgoing = port.board.send(tag, data, source)
+            port.leave(outgoing)
             os.eventfd_write(self._wake, 1)
-        return True
+        return outgoing is not None
 
     def on_message(self, function: Callable[[Message], None] | None) -> None:
         """Call a function, on the board's thread, with each message to an application core.
@@ -214,7 +204,11 @@ class VirtualBoard:
         The function must not raise, nor call back into the board.
         """
         with self._lock:
-            self._board.deliver = function
+            for port in self._ports.values():
+                port.board.deliver = function
+
+    def _core(self, x: int, y: int, core: int) -> Core:
+        return self._machine.chip((x, y)).cores[core]
 
     def _now(self) -> float:
         return time.monotonic() - self._began
@@ -222,55 +216,30 @@ class VirtualBoard:
     def _serve(self) -> None:
         while not self._stopping:
             readable = self._wait()
+            now = self._now()
             with self._lock:
-                self._step(readable)
+                for port in self._ports.values():
+                    port.step(readable, now, self._now())
 
-    def _wait(self) -> list[int]:
-        """Wait for a datagram, a wake-up or the next arrival on either line."""
+    def _wait(self) -> set[int]:
+        """Wait for a datagram, a wake-up or the next arrival on a line."""
         with self._lock:
-            sockets = [self._socket, *self._reverse.values()]
-            dues = [due for due in (self._requests.next_due, self._replies.next_due) if due]
-        timeout = max(0.0, min(dues) - self._now()) if dues else None
-        fds = [sock.fileno() for sock in sockets]
-        return wait_readable([*fds, self._wake], timeout)
-
-    def _step(self, readable: list[int]) -> None:
+            ports = self._ports.values()
+            fds = [sock.fileno() for port in ports for sock in port.sockets]
+            dues = [port.next_due for port in ports]
+        due = min((due for due in dues if due is not None), default=None)
+        timeout = None if due is None else max(0.0, due - self._now())
+        readable = wait_readable([*fds, self._wake], timeout)
         if self._wake in readable:
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._wake)
-        now = self._now()
-        if self._socket.fileno() in readable:
-            for datagram, sender in taken(self._socket):
-                self._requests.offer((datagram, sender), now)
-        for tag, sock in self._reverse.items():
-            if sock.fileno() in readable:
-                for datagram, sender in taken(sock):
-                    self._board.receive_reverse(tag, datagram, sender)
-        for datagram, sender in self._requests.arrived(now):
-            outgoing = self._board.receive(datagram, sender, now)
-            if outgoing is not None:
-                self._replies.offer(outgoing, outgoing.due)
-        if self._board.tags.changes != self._tag_changes:
-            self._tag_changes = self._board.tags.changes
-            self._open_reverse_ports()
-        for outgoing in self._replies.arrived(self._now()):
-            with contextlib.suppress(OSError):
-                self._socket.sendto(outgoing.data, outgoing.to)
-                self._sent += 1
+        return readable
 
-    def _open_reverse_ports(self) -> None:
-        """Listen where reverse IP tags now say, and nowhere else."""
-        wanted = {
-            number: tag.rx_port
-            for number, tag in enumerate(self._board.tags.tags)
-            if tag.reverse and tag.rx_port
-        }
-        for number in [n for n, s in self._reverse.items() if wanted.get(n) != s.getsockname()[1]]:
-            self._reverse.pop(number).close()
-        for number, port in wanted.items():
-            if number not in self._reverse:
-                with contextlib.suppress(OSError):
-                    self._reverse[number] = bound(self.host, port)
+
+def addresses(geometry: Geometry, host: str) -> dict[Place, ipaddress.IPv4Address]:
+    """Return the address of each board of a machine: consecutive ones."""
+    first = ipaddress.IPv4Address(host)
+    return {place: first + number for number, place in enumerate(geometry.boards)}
 
 
 def check(*, busy: float, tags: int, service_time: float) -> None:
@@ -283,37 +252,15 @@ def check(*, busy: float, tags: int, service_time: float) -> None:
         raise ValueError(f"service_time must be at least 0 seconds, not {service_time!r}")
 
 
-def bound(host: str, port: int) -> socket.socket:
-    """Return a non-blocking UDP socket at an address."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-        sock.bind((host, port))
-    except BaseException:
-        sock.close()
-        raise
-    sock.setblocking(False)
-    return sock
-
-
-def taken(sock: socket.socket) -> list[tuple[bytes, Address]]:
-    """Return the datagrams that wait at a socket, one batch at most."""
-    batch: list[tuple[bytes, Address]] = []
-    with contextlib.suppress(OSError):
-        while len(batch) < BATCH:
-            batch.append(sock.recvfrom(2048))
-    return batch
-
-
-def wait_readable(fds: list[int], timeout: float | None) -> list[int]:
+def wait_readable(fds: list[int], timeout: float | None) -> set[int]:
     """Return the descriptors that are readable within a time in seconds.
 
     `select` where it can be used, since `poll` counts in whole milliseconds and a
     board answers in tens of microseconds.
     """
     if max(fds) < 1024:
-        return select.select(fds, [], [], timeout)[0]
+        return set(select.select(fds, [], [], timeout)[0])
     poll = select.poll()
     for fd in fds:
         poll.register(fd, select.POLLIN)
-    return [fd for fd, _ in poll.poll(None if timeout is None else timeout * 1000)]
+    return {fd for fd, _ in poll.poll(None if timeout is None else timeout * 1000)}

@@ -17,9 +17,11 @@ __all__ = ["Refusal", "Request"]
 
 SDP = struct.Struct("<2x4BHH")  # flags, tag, destination and source port, both chips
 SCP = struct.Struct("<2H3I")  # command, sequence, arguments
+BUFFER_BYTES = 256
+"""The most data of a request or a reply."""
 SDP_BYTES = SDP.size
 REQUEST_BYTES = SDP.size + SCP.size
-MAX_DATAGRAM = 2 + 24 + 256
+MAX_DATAGRAM = 2 + 24 + BUFFER_BYTES
 REPLY_WANTED = 0x80
 ANY_TAG = 255
 
