@@ -47,6 +47,21 @@ def test_it_serves_until_it_is_interrupted(number):
     assert out.splitlines()[-1].startswith("2 received, 2 sent, 0 lost")
 
 
+def test_a_torus_has_three_boards_a_triad():
+    with start("--triads", "2", "1", "--port", "0", "--host", "127.0.0.20") as child:
+        try:
+            lines = [child.stdout.readline() for _ in range(7)]
+            child.send_signal(signal.SIGINT)
+            child.communicate(timeout=60)
+        finally:
+            child.kill()
+    assert [line.split(":")[0] for line in lines[:6]] == [
+        f"SpiNN-5 at 127.0.0.{n}" for n in range(20, 26)
+    ]
+    assert lines[6] == "Ctrl-C ends it.\n"
+    assert child.returncode == 0
+
+
 def test_bad_options_are_told():
     with start("--host", "nowhere") as child:
         out, err = child.communicate(timeout=60)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from pyspin.board import BoardStats, Impairment, VirtualBoard
+from pyspin.board import BoardStats, Impairment, VirtualBoard, geometry_of, torus_of
 
 INTERVAL = 0.5
 """Seconds between two looks at the boards."""
@@ -38,7 +38,14 @@ TIME = click.FloatRange(0)
     type=click.IntRange(1, 200),
     default=1,
     show_default=True,
-    help="How many, each at an address of its own from HOST up.",
+    help="How many, or how many toruses, each board at an address of its own from HOST up.",
+)
+@click.option(
+    "--triads",
+    type=(click.IntRange(1, 21), click.IntRange(1, 21)),
+    default=None,
+    metavar="WIDTH HEIGHT",
+    help="Join SpiNN-5 boards to a torus of this many triads, 3 boards each.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="IPv4 address.")
 @click.option(
@@ -70,6 +77,7 @@ TIME = click.FloatRange(0)
 def board(
     hardware: str,
     boards: int,
+    triads: tuple[int, int] | None,
     host: str,
     port: int,
     loss: float,
@@ -82,36 +90,41 @@ def board(
     seed: int,
 ) -> None:
     """Serve virtual SpiNNaker boards: SCAMPs that answer SCP on loopback."""
+    geometry = torus_of(*triads) if triads else geometry_of(int(hardware))
     way = Impairment(
         loss=loss, duplication=duplication, reordering=reordering, latency=latency / 1e3
     )
+    with ExitStack() as stack:
+        served = []
+        for number, address in enumerate(addresses(host, boards, len(geometry.boards))):
+            try:
+                one = VirtualBoard(
+                    geometry,
+                    host=address,
+                    port=port,
+                    seed=seed + number,
+                    requests=way,
+                    replies=way,
+                    busy=busy,
+                    tags=tags,
+                    service_time=service_time / 1e6,
+                )
+            except OSError as error:
+                raise click.ClickException(f"{address}:{port}: {error}") from None
+            stack.callback(one.close)
+            served.append(one)
+        for one in served:
+            one.start()
+        watch(served)
+
+
+def addresses(host: str, count: int, step: int) -> list[str]:
+    """Return the first address of each of `count` machines of `step` boards."""
     try:
         first = ipaddress.IPv4Address(host)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--host") from None
-    with ExitStack() as stack:
-        served = []
-        for number in range(boards):
-            try:
-                served.append(
-                    VirtualBoard(
-                        int(hardware),
-                        host=str(first + number),
-                        port=port,
-                        seed=seed + number,
-                        requests=way,
-                        replies=way,
-                        busy=busy,
-                        tags=tags,
-                        service_time=service_time / 1e6,
-                    )
-                )
-            except OSError as error:
-                raise click.ClickException(f"{first + number}:{port}: {error}") from None
-            stack.callback(served[-1].close)
-        for one in served:
-            one.start()
-        watch(served)
+    return [str(first + step * number) for number in range(count)]
 
 
 def watch(boards: Sequence[VirtualBoard]) -> None:
@@ -120,8 +133,8 @@ def watch(boards: Sequence[VirtualBoard]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
     console = Console()
-    for one in boards:
-        console.print(f"SpiNN-{one.hardware} at {one.host}:{one.port}", highlight=False)
+    for at in (at for one in boards for at in one.boards):
+        console.print(f"SpiNN-{boards[0].hardware} at {at.host}:{at.port}", highlight=False)
     console.print("Ctrl-C ends it.")
     before = [one.stats() for one in boards]
     looks = 0
