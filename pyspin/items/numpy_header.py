@@ -23,9 +23,11 @@ MAX_LENGTH = 1 << 16
 
 _MAX_NESTING = 32
 # Escapes and words that are not listed can make the parser warn, which prints.
-_STRING = re.compile(r"""'(?:[^'\\\n]|\\[\\'"])*'|"(?:[^"\\\n]|\\[\\'"])*\"""")
+_ESCAPE = r"""\\(?:[\\'"nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})"""
+_STRING = re.compile(rf"""'(?:[^'\\\n]|{_ESCAPE})*'|"(?:[^"\\\n]|{_ESCAPE})*\"""")
 _PLAIN = re.compile(r"(?:\s|[{}()\[\],:']|\b\d+\b|\bTrue\b|\bFalse\b|\bNone\b)*")
-_OLD_BYTES = re.compile(r"[<>|=]?a(\d+)")  # what numpy now warns of, and calls S
+_TYPE = re.compile(r"[<>|=]?[A-Za-z?]\w*(?:\[\w+\])?")
+_OLD_BYTES = re.compile(r"[<>|=]?a(\d*)")  # what numpy now warns of, and calls S
 
 
 def format_header(dtype: np.dtype[Any], fortran_order: bool, shape: tuple[int, ...]) -> bytes:
@@ -92,7 +94,7 @@ def _modern(descr: Any) -> Any:
 def _is_descr(descr: object) -> bool:
     """Return whether this is a type string or a list of (name, descr[, shape])."""
     if isinstance(descr, str):
-        return True
+        return _TYPE.fullmatch(descr) is not None
     return isinstance(descr, list) and all(
         isinstance(field, tuple) and len(field) in (2, 3) and _is_descr(field[1]) for field in descr
     )
