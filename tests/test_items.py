@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import threading
 import weakref
 from typing import Any
@@ -90,6 +92,16 @@ def test_impossible_descriptors_are_refused(arguments: dict[str, Any], word: str
 def test_an_unknown_dtype_is_a_type_error() -> None:
     with pytest.raises(TypeError):
         Descriptor(0x1000, "name", "", (), "bogus")
+
+
+def test_names_are_text_and_identifiers_numbers() -> None:
+    with pytest.raises(TypeError, match="name must be a str, not 5"):
+        Descriptor(1, 5, "", (), "f4")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="description must be a str, not None"):
+        Descriptor(1, "n", None, (), "f4")  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        Descriptor("1", "n", "", (), "f4")  # type: ignore[arg-type]
+    assert Descriptor(np.uint16(7), "n", "", (), "f4").id == 7
 
 
 def test_descriptor_tells_of_its_shape() -> None:
@@ -316,3 +328,14 @@ def test_an_item_goes_with_its_last_reference() -> None:
         assert item() is None
     finally:
         gc.enable()
+
+
+def test_items_can_be_pickled_and_copied() -> None:
+    item = Item(0x1000, "name", "text", (None,), format=[("u", 12)], value=[1, 2])
+    item.value = [3, 4]
+    item.reading()
+    for twin in (pickle.loads(pickle.dumps(item)), copy.copy(item), copy.deepcopy(item)):
+        assert twin.identity() == item.identity()
+        assert (twin.version, twin.value) == (2, [3, 4])
+    group = pickle.loads(pickle.dumps(ItemGroup()))
+    assert len(group) == 0

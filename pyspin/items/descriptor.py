@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -29,8 +30,8 @@ class Descriptor:
     `order` must be "C". Codes: u, i, f, c, b, see `docs/items.md`.
 
     The attributes are those of the constructor; treat them as read-only.
-    `ValueError` names the parameter that is wrong; `TypeError` if numpy does
-    not know the dtype.
+    `ValueError` names the parameter that is wrong; `TypeError` if it has the
+    wrong type, or numpy does not know the dtype.
     """
 
     __slots__ = (
@@ -69,7 +70,10 @@ class Descriptor:
             raise ValueError(f"order must be 'C' or 'F', not {order!r}")
         if (dtype is None) == (format is None):
             raise ValueError("exactly one of dtype and format must be given")
-        self.id = id
+        for parameter, text in (("name", name), ("description", description)):
+            if not isinstance(text, str):
+                raise TypeError(f"{parameter} must be a str, not {text!r}")
+        self.id = operator.index(id)
         self.name = name
         self.description = description
         self.shape = shapes.checked_shape(shape)
@@ -180,6 +184,12 @@ class Descriptor:
         known = tuple(size for size in self.shape if size is not None)
         raw.numpy_header = numpy_header.format_header(dtype, self.order == "F", known)
         return raw
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle by the constructor's arguments."""
+        return type(self), (
+            self.id, self.name, self.description, self.shape, self.dtype, self.order, self.format
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         type_ = f"format={self.format}" if self.dtype is None else f"dtype={self.dtype}"

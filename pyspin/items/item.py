@@ -74,6 +74,14 @@ class Item(Descriptor):
         self._cell = (value,)
         self.version += 1
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle with value and version."""
+        kind, arguments = super().__reduce__()
+        return kind, (*arguments, self.value), self.version
+
+    def __setstate__(self, version: int) -> None:
+        self.version = version
+
     def to_buffer(self) -> npt.NDArray[Any] | bytearray:
         """Return the value's bytes on the wire, as an object with a buffer.
 
@@ -105,7 +113,10 @@ class Item(Descriptor):
 def _fill(cell: Sequence[Any]) -> Any:
     """Return the value of a cell, making it if no other thread has."""
     parts = tuple(cell)
-    if len(parts) > 1:
-        load, heap, offset, length = parts
-        cell[:] = [load(heap._memory(), offset, length)]  # type: ignore[index]
+    if len(parts) == 1:
+        return parts[0]
+    load, heap, offset, length = parts
+    value = load(heap._memory(), offset, length)
+    if len(cell) > 1:
+        cell[:] = [value]  # type: ignore[index]
     return cell[0]

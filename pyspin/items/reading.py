@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -110,12 +110,17 @@ def _element(array: Load) -> Load:
 
 def _fixed(shape: tuple[int, ...], wire: np.dtype[Any], dtype: np.dtype[Any], order: str) -> Load:
     def view(memory: Memory, offset: int, length: int) -> Any:
-        return np.ndarray(shape, wire, memory, offset, None, cast("Any", order))
+        return np.ndarray(shape, wire, memory, offset)
+
+    def view_fortran(memory: Memory, offset: int, length: int) -> Any:
+        return np.ndarray(shape, wire, memory, offset, None, "F")
+
+    load = view_fortran if order == "F" else view
 
     def convert(memory: Memory, offset: int, length: int) -> Any:
-        return view(memory, offset, length).astype(dtype)
+        return load(memory, offset, length).astype(dtype)
 
-    return view if wire == dtype else convert
+    return load if wire == dtype else convert
 
 
 def _variable(shape: Shape, wire: np.dtype[Any], dtype: np.dtype[Any]) -> Load:
