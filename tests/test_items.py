@@ -204,7 +204,7 @@ def test_none_is_no_value() -> None:
 )
 def test_values_become_these_bytes(fields: dict[str, Any], value: Any, wire: str) -> None:
     item = Item(0x1000, "name", "", value=value, **fields)
-    assert memoryview(item.to_buffer()).tobytes().hex() == wire
+    assert np.asarray(item.to_buffer()).tobytes().hex() == wire
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
-import packets
 import spead2
 import spead2.recv
 from hypothesis import given, settings
@@ -18,18 +18,23 @@ ITEM = 0x51
 THREADS = spead2.ThreadPool()
 
 
+def packet(descriptor: bytes, value: bytes, hab: int) -> bytes:
+    """Return a heap in one packet: a descriptor and the item's value."""
+    length = len(descriptor) + len(value)
+    immediates = [(1, 1), (2, length), (3, 0), (4, length)]
+    pointers = [1 << 63 | id << hab | number for id, number in immediates]
+    pointers += [5 << hab, ITEM << hab | len(descriptor)]
+    header = bytes([0x53, 4, 8 - hab // 8, hab // 8, 0, 0, 0, len(pointers)])
+    return header + struct.pack(f">{len(pointers)}Q", *pointers) + descriptor + value
+
+
 def received(item: pyspin.Item, hab: int, mask: int) -> tuple[Any, Any]:
     """Return the value as spead2 and as pyspin read it from pyspin's bytes."""
     flavour = pyspin.Flavour(4, 64, hab, mask)
     descriptor = item.to_raw(flavour).encode(flavour)
     value = memoryview(item.to_buffer()).tobytes()
-    pointers = [
-        packets.addressed(packets.DESCRIPTOR, 0, hab),
-        packets.addressed(ITEM, len(descriptor), hab),
-    ]
-    wire = packets.heap_packets(1, descriptor + value, pointers, hab=hab)
     stream = spead2.recv.Stream(THREADS, spead2.recv.StreamConfig(bug_compat=mask))
-    stream.add_buffer_reader(b"".join(wire))
+    stream.add_buffer_reader(packet(descriptor, value, hab))
     heap = stream.get()
     return (
         spead2.ItemGroup().update(heap)[item.name].value,
