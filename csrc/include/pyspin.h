@@ -214,6 +214,11 @@ int spn_ring_try_pop(spn_ring *ring, spn_heap **heaps, int count);
  * -EAGAIN when time runs out; -EINTR on a signal. */
 int spn_ring_pop(spn_ring *ring, int timeout_ms, spn_heap **heaps, int count);
 
+/* Give back what was popped and cannot be used now; the references go to the
+ * ring, and these heaps come first at the next pop. NULL ones are passed over.
+ * Ring full or stopped: the same. */
+void spn_ring_give_back(spn_ring *ring, spn_heap *const *heaps, int count);
+
 /* An eventfd that polls readable exactly while try_pop would not return
  * -EAGAIN, for ever after stop. Made at the first call; lives as long as the
  * ring; not to be read or closed. -errno. */

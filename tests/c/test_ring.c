@@ -312,6 +312,38 @@ static void many_producers_and_consumers(void)
     CHECK_EQ(spn_heaps_live(), 0);
 }
 
+static void what_is_given_back_comes_first(void)
+{
+    spn_ring *ring = joined(3);
+    spn_heap *heaps[4] = {NULL};
+    CHECK_EQ(push(ring, 1, 3), 3);
+    CHECK_EQ(spn_ring_try_pop(ring, heaps, 2), 2);
+    CHECK_EQ(push(ring, 4, 2), 2); /* full */
+    spn_ring_give_back(ring, heaps, 4);
+    spni_ring_leave(ring); /* stopped */
+    CHECK(is_readable(ring));
+    for (uint64_t cnt = 1; cnt <= 5; cnt++)
+        CHECK_EQ(take(ring), cnt);
+    CHECK_ERR(spn_ring_try_pop(ring, heaps, 1), SPN_ESTOPPED);
+    drop(ring);
+}
+
+static void what_is_given_back_can_be_waited_for(void)
+{
+    spn_ring *ring = joined(1);
+    spn_heap *heap;
+    CHECK_EQ(push(ring, 1, 1), 1);
+    CHECK_EQ(spn_ring_try_pop(ring, &heap, 1), 1);
+    CHECK(!is_readable(ring));
+    spn_ring_give_back(ring, &heap, 1);
+    CHECK(is_readable(ring));
+    CHECK_EQ(spn_ring_pop(ring, WAIT_MS, &heap, 1), 1);
+    CHECK(!is_readable(ring));
+    spn_ring_give_back(ring, &heap, 1); /* goes with the ring */
+    spni_ring_leave(ring);
+    drop(ring);
+}
+
 int main(void)
 {
     spn_ring *ring;
@@ -328,5 +360,7 @@ int main(void)
     signal_ends_a_wait(SA_RESTART);
     stop_wakes_all();
     many_producers_and_consumers();
+    what_is_given_back_comes_first();
+    what_is_given_back_can_be_waited_for();
     return 0;
 }

@@ -31,6 +31,7 @@ struct spn_ring {
     spn_heap **slots;
     size_t head;
     size_t length; /* atomic to be looked at without the lock */
+    spni_heap_queue returned; /* given back; go before those in the slots */
     unsigned producers;
     bool stopped;
     uint32_t sequence; /* futex */
@@ -57,6 +58,7 @@ int spn_ring_new(size_t capacity, spn_ring **out)
     ring->capacity = capacity;
     ring->event.fd = -1;
     ring->waiters_tail = &ring->waiters;
+    spni_heap_queue_init(&ring->returned);
     *out = ring;
     return 0;
 
@@ -67,6 +69,8 @@ free_ring:
 
 static void destroy(spn_ring *ring)
 {
+    while (ring->returned.count > 0)
+        spn_heap_unref(&spni_heap_queue_pop(&ring->returned)->fields);
     for (size_t i = 0; i < ring->length; i++)
         spn_heap_unref(ring->slots[(ring->head + i) % ring->capacity]);
     if (ring->event.fd >= 0)
@@ -232,11 +236,18 @@ size_t spni_ring_room(const spn_ring *ring)
 
 /* ---- consumers ---- */
 
+static bool is_empty_locked(const spn_ring *ring)
+{
+    return ring->length == 0 && ring->returned.count == 0;
+}
+
 static int take_locked(spn_ring *ring, spn_heap **heaps, int count)
 {
     size_t length = ring->length;
     int taken = 0;
 
+    while (taken < count && ring->returned.count > 0)
+        heaps[taken++] = &spni_heap_queue_pop(&ring->returned)->fields;
     while (taken < count && length > 0) {
         heaps[taken++] = ring->slots[ring->head];
         if (++ring->head == ring->capacity)
@@ -246,7 +257,7 @@ static int take_locked(spn_ring *ring, spn_heap **heaps, int count)
     if (taken == 0)
         return ring->stopped ? SPN_ESTOPPED : -EAGAIN;
     set_length_locked(ring, length);
-    if (length == 0 && !ring->stopped && ring->event.fd >= 0)
+    if (is_empty_locked(ring) && !ring->stopped && ring->event.fd >= 0)
         spni_event_lower(&ring->event);
     /* In a large ring a quarter is let go first: a thread that wakes for every
      * single heap costs more than the heap. */
@@ -326,6 +337,28 @@ int spn_ring_pop(spn_ring *ring, int timeout_ms, spn_heap **heaps, int count)
     return taken == -EAGAIN ? slept : taken;
 }
 
+void spn_ring_give_back(spn_ring *ring, spn_heap *const *heaps, int count)
+{
+    size_t before;
+    bool some;
+
+    pthread_mutex_lock(&ring->lock);
+    before = ring->returned.count;
+    for (int i = 0; i < count; i++) {
+        if (heaps[i] != NULL)
+            spni_heap_queue_push(&ring->returned, (spni_heap *)heaps[i]);
+    }
+    some = ring->returned.count > before;
+    if (some) {
+        change_sequence_locked(ring);
+        if (ring->event.fd >= 0)
+            spni_event_raise(&ring->event);
+    }
+    pthread_mutex_unlock(&ring->lock);
+    if (some)
+        wake(ring, INT_MAX);
+}
+
 int spn_ring_fd(spn_ring *ring)
 {
     int code = 0;
@@ -335,7 +368,7 @@ int spn_ring_fd(spn_ring *ring)
         code = spni_event_init(&ring->event);
         if (code < 0)
             ring->event.fd = -1;
-        else if (ring->length > 0 || ring->stopped)
+        else if (!is_empty_locked(ring) || ring->stopped)
             spni_event_raise(&ring->event);
     }
     code = code < 0 ? code : ring->event.fd;
