@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from .errors import Empty, ForkedError, PyspinError, SocketError, Stopped
 from .items import (
     BUG_COMPAT_DESCRIPTOR_WIDTHS,
     BUG_COMPAT_PYSPEAD_0_5_2,
@@ -31,6 +32,15 @@ from .items import (
     ItemGroup,
     RawDescriptor,
 )
+from .memory import (
+    MEMCPY_NONTEMPORAL,
+    MEMCPY_STD,
+    MemoryAllocator,
+    MemoryPool,
+    MmapAllocator,
+    PoolStats,
+)
+from .threads import ThreadPool, parse_range_list
 
 __all__ = [
     "BUG_COMPAT_DESCRIPTOR_WIDTHS",
@@ -50,13 +60,26 @@ __all__ = [
     "DESCRIPTOR_SHAPE_ID",
     "HEAP_CNT_ID",
     "HEAP_LENGTH_ID",
+    "MEMCPY_NONTEMPORAL",
+    "MEMCPY_STD",
     "NULL_ID",
     "PAYLOAD_LENGTH_ID",
     "PAYLOAD_OFFSET_ID",
     "STREAM_CTRL_ID",
     "Descriptor",
+    "Empty",
     "Flavour",
+    "ForkedError",
     "Item",
     "ItemGroup",
+    "MemoryAllocator",
+    "MemoryPool",
+    "MmapAllocator",
+    "PoolStats",
+    "PyspinError",
     "RawDescriptor",
+    "SocketError",
+    "Stopped",
+    "ThreadPool",
+    "parse_range_list",
 ]

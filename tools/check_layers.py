@@ -22,10 +22,11 @@ C_MAY_INCLUDE = {
 
 PYTHON_LAYERS = [
     {"_core", "_version"},
-    {"errors"},
+    {"errors", "arguments"},
     {"_ffi"},
     {"log"},
-    {"threads", "memory", "items"},
+    {"threads"},
+    {"memory", "items"},
     {"recv", "send", "messages"},
     {"connections"},
     {"board"},

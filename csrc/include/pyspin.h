@@ -78,6 +78,9 @@ int spn_threads_new(int count, const int *affinity, int affinity_count,
 /* End the work of all that runs on the pool, and its threads. Idempotent. */
 void spn_threads_stop(spn_threads *threads);
 
+/* Stop every pool of this process, for interpreter exit. */
+void spn_threads_stop_all(void);
+
 void spn_threads_unref(spn_threads *threads);
 
 int spn_threads_count(const spn_threads *threads);

@@ -353,6 +353,25 @@ static void stop_on_a_loop_thread_does_not_wait_for_itself(void)
     spn_threads_unref(threads);
 }
 
+static void all_pools_can_be_stopped_at_once(void)
+{
+    guest hosts[3];
+    spn_threads *threads[3];
+    for (int i = 0; i < 3; i++) {
+        threads[i] = start(i + 1);
+        guest_enter(&hosts[i], threads[i]);
+    }
+    spn_threads_unref(threads[1]); /* its guest keeps it */
+    spn_threads_stop_all();
+    spn_threads_stop_all();
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(hosts[i].stops, 1);
+        guest_leave(&hosts[i]);
+        if (i != 1)
+            spn_threads_unref(threads[i]);
+    }
+}
+
 static void leave_here(spni_task *task)
 {
     guest *host = OWNER(task, task);
@@ -461,6 +480,7 @@ int main(void)
     calls_on_a_stopped_loop_exclude_one_another();
     stop_from_many_threads();
     stop_on_a_loop_thread_does_not_wait_for_itself();
+    all_pools_can_be_stopped_at_once();
     the_last_reference_may_go_on_a_loop_thread();
     the_last_reference_may_go_within_a_call();
     return 0;

@@ -4,6 +4,9 @@
  * But the last reference may also go on a thread of the pool, from a handler:
  * it cannot join itself, so it lets the threads loose, and the last of them to
  * end frees the pool. `lives` counts the threads and, as one, the references.
+ *
+ * A list of all pools serves the exit of the interpreter, which must not leave
+ * threads behind that read memory of Python's.
  */
 #include "base/threads.h"
 
@@ -34,16 +37,44 @@ struct spn_threads {
     pthread_cond_t ended;
     bool is_joining;
     bool is_joined;
+    spn_threads *next, **previous; /* of all pools; under all_lock */
     worker workers[];
 };
 
+static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
+static spn_threads *all;
+
 /* The pool that the calling thread belongs to. */
 static _Thread_local const spn_threads *own_threads;
+
+static void enlist(spn_threads *threads)
+{
+    pthread_mutex_lock(&all_lock);
+    threads->next = all;
+    threads->previous = &all;
+    if (all != NULL)
+        all->previous = &threads->next;
+    all = threads;
+    pthread_mutex_unlock(&all_lock);
+}
+
+static void delist_locked(spn_threads *threads)
+{
+    if (threads->previous == NULL)
+        return;
+    *threads->previous = threads->next;
+    if (threads->next != NULL)
+        threads->next->previous = threads->previous;
+    threads->previous = NULL;
+}
 
 static void release_life(spn_threads *threads)
 {
     if (__atomic_sub_fetch(&threads->lives, 1, __ATOMIC_ACQ_REL) > 0)
         return;
+    pthread_mutex_lock(&all_lock);
+    delist_locked(threads);
+    pthread_mutex_unlock(&all_lock);
     for (int i = 0; i < threads->count; i++)
         spni_loop_free(threads->workers[i].loop);
     pthread_cond_destroy(&threads->ended);
@@ -161,6 +192,7 @@ int spn_threads_new(int count, const int *affinity, int affinity_count,
         release_life(threads);
         return error;
     }
+    enlist(threads);
     *out = threads;
     return 0;
 }
@@ -206,6 +238,58 @@ void spn_threads_stop(spn_threads *threads)
 void spni_threads_ref(spn_threads *threads)
 {
     __atomic_add_fetch(&threads->references, 1, __ATOMIC_RELAXED);
+}
+
+static bool try_ref(spn_threads *threads)
+{
+    unsigned seen = __atomic_load_n(&threads->references, __ATOMIC_RELAXED);
+    while (seen > 0)
+        if (__atomic_compare_exchange_n(&threads->references, &seen, seen + 1,
+                                        true, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
+/* A reference to some pool, which is then no longer on the list; or NULL. */
+static spn_threads *take_any(void)
+{
+    bool is_held = false;
+    pthread_mutex_lock(&all_lock);
+    spn_threads *threads = all;
+    while (threads != NULL && !is_held) {
+        is_held = try_ref(threads);
+        if (is_held)
+            delist_locked(threads);
+        else
+            threads = threads->next; /* is being freed elsewhere */
+    }
+    pthread_mutex_unlock(&all_lock);
+    return threads;
+}
+
+void spn_threads_stop_all(void)
+{
+    spn_threads *threads;
+    while ((threads = take_any()) != NULL) {
+        spn_threads_stop(threads);
+        spn_threads_unref(threads);
+    }
+}
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&all_lock);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&all_lock);
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(before_fork, after_fork, after_fork);
 }
 
 void spn_threads_unref(spn_threads *threads)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test may count on: nothing leaks, nothing hangs, Ctrl-C is not ignored."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+#: Seconds after which anything that is waited for counts as never coming.
+PATIENCE = 30.0
+
+#: Seconds that one test may take, before the whole run is ended with a trace of all threads.
+LIMIT = float(os.environ.get("PYSPIN_TEST_LIMIT", "300"))
+
+_last_sign_of_life = time.monotonic()
+
+
+def _watch(output: int) -> None:
+    while time.monotonic() - _last_sign_of_life < LIMIT:
+        time.sleep(1)
+    os.write(output, f"a test takes longer than {LIMIT} s\n".encode())
+    faulthandler.dump_traceback(output, all_threads=True)
+    os._exit(70)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Some runners start everything with SIGINT ignored, and children inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        output = os.dup(2)
+    threading.Thread(target=_watch, args=(output,), name="watchdog", daemon=True).start()
+
+
+def pytest_runtest_logstart() -> None:
+    global _last_sign_of_life
+    _last_sign_of_life = time.monotonic()
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], object]], None]:
+    """Return a function that waits until a condition holds, and fails when it never does."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, "it never came to be"
+            time.sleep(0.001)
+
+    return wait
+
+
+@pytest.fixture(autouse=True)
+def no_heap_or_buffer_leaks() -> Iterator[None]:
+    """Fail a test after which more heaps or buffers live in C than before."""
+    from pyspin._ffi import lib
+
+    def live() -> tuple[int, int]:
+        return lib.spn_heaps_live(), lib.spn_buffers_live()
+
+    before = live()
+    yield
+    deadline = time.monotonic() + 10
+    while live() > before or live()[1] > before[1]:
+        gc.collect()
+        assert time.monotonic() < deadline, f"heaps, buffers: {before} before, {live()} after"
+        time.sleep(0.001)
