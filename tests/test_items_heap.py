@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import pyspin
-from pyspin._ffi import ffi
+from pyspin import _ffi
 from pyspin.items import item_group
 
 ITEM = 0x1000
+ffi: Any = _ffi.ffi
 
 
 class Heap:

@@ -66,7 +66,7 @@ def check_both_ways(shape: Any, value: Any, *, bits: int = 40, mask: int = 0, **
 
     item = pyspin.Item(**fields, value=value)
     peer = spead2.Item(**fields, value=value)
-    assert memoryview(item.to_buffer()).tobytes() == memoryview(peer.to_buffer()).tobytes()
+    assert np.asarray(item.to_buffer()).tobytes() == np.asarray(peer.to_buffer()).tobytes()
     encoded = item.to_raw(pyspin.Flavour(4, 64, bits, mask)).encode(
         pyspin.Flavour(4, 64, bits, mask)
     )
