@@ -66,6 +66,7 @@ empty :=
 comma := ,
 OUT := build/c$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 OBJECTS := $(SOURCES:csrc/src/%.c=$(OUT)/%.o)
+LIBRARY := $(OUT)/libpyspin.a
 CTESTS := $(patsubst tests/c/%.c,$(OUT)/%,$(wildcard tests/c/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
@@ -73,13 +74,20 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 $(OUT)/%.o: csrc/src/%.c $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c $< -o $@
+	@echo "CC $@"
+	@$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-$(OUT)/test_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(OBJECTS)
-	$(CC) $(ALL_CFLAGS) $< $(OBJECTS) -o $@
+$(LIBRARY): $(OBJECTS)
+	@rm -f $@
+	@ar rcs $@ $^
 
-$(OUT)/fuzz_%: tests/fuzz/fuzz_%.c $(wildcard tests/fuzz/*.h) $(OBJECTS)
-	$(CC) $(ALL_CFLAGS) $< $(OBJECTS) -o $@
+$(OUT)/test_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(LIBRARY)
+	@echo "CC $@"
+	@$(CC) $(ALL_CFLAGS) $< $(LIBRARY) -o $@
+
+$(OUT)/fuzz_%: tests/fuzz/fuzz_%.c $(wildcard tests/fuzz/*.h) $(LIBRARY)
+	@echo "CC $@"
+	@$(CC) $(ALL_CFLAGS) $< $(LIBRARY) -o $@
 
 # Each test program has two minutes; exit status 77 means skipped.
 ctest: $(CTESTS)
