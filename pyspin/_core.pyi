@@ -90,6 +90,21 @@ class spn_log_record(CData):
     repeats: int
     text: CData
 
+class spn_packet_ring_config(CData):
+    interface_index: int
+    port: int
+    is_ipv6: bool
+    any_address: bool
+    address: Out[int]
+    max_size: int
+    block_size: int
+    block_count: int
+    block_timeout_ms: int
+    all_protocols: bool
+    fanout_group: int
+    fanout_mode: int
+    guard_fd: int
+
 class spn_pool_stats(CData):
     free: int
     outstanding: int
@@ -281,6 +296,18 @@ class FFI:
     @overload
     def new(self, cdecl: Literal["spn_log_record *[]"], init: Any) -> Out[spn_log_record]: ...
     @overload
+    def new(
+        self, cdecl: Literal["spn_packet_ring_config *"], init: Any = None
+    ) -> spn_packet_ring_config: ...
+    @overload
+    def new(
+        self, cdecl: Literal["spn_packet_ring_config[]"], init: Any
+    ) -> Out[spn_packet_ring_config]: ...
+    @overload
+    def new(
+        self, cdecl: Literal["spn_packet_ring_config *[]"], init: Any
+    ) -> Out[spn_packet_ring_config]: ...
+    @overload
     def new(self, cdecl: Literal["spn_pool_stats *"], init: Any = None) -> spn_pool_stats: ...
     @overload
     def new(self, cdecl: Literal["spn_pool_stats[]"], init: Any) -> Out[spn_pool_stats]: ...
@@ -377,6 +404,10 @@ class FFI:
     @overload
     def new(self, cdecl: Literal["spn_log_record **"], init: Any = None) -> Out[spn_log_record]: ...
     @overload
+    def new(
+        self, cdecl: Literal["spn_packet_ring_config **"], init: Any = None
+    ) -> Out[spn_packet_ring_config]: ...
+    @overload
     def new(self, cdecl: Literal["spn_packets **"], init: Any = None) -> Out[spn_packets]: ...
     @overload
     def new(self, cdecl: Literal["spn_pool_stats **"], init: Any = None) -> Out[spn_pool_stats]: ...
@@ -436,6 +467,8 @@ class FFI:
 class Lib:
     SPN_EFORKED: int
     SPN_ESTOPPED: int
+    SPN_FANOUT_CPU: int
+    SPN_FANOUT_HASH: int
     SPN_LOG_DEBUG: int
     SPN_LOG_ERROR: int
     SPN_LOG_INFO: int
@@ -544,6 +577,9 @@ class Lib:
     def spn_sequences_unref(self, a: spn_sequences, /) -> None: ...
     def spn_set_affinity(self, a: int, /) -> int: ...
     def spn_stream_add_memory_reader(self, a: spn_stream, b: CData | bytes, c: int, /) -> int: ...
+    def spn_stream_add_packet_ring_reader(
+        self, a: spn_stream, b: spn_packet_ring_config, /
+    ) -> int: ...
     def spn_stream_add_udp_reader(
         self, a: spn_stream, b: int, c: spn_udp_reader_config, /
     ) -> int: ...

@@ -330,6 +330,36 @@ typedef struct {
 int spn_stream_add_udp_reader(spn_stream *stream, int fd,
                               const spn_udp_reader_config *config);
 
+/* How frames of one flow, or of one processor, are shared by the rings of a
+ * fanout group: packet(7). */
+enum {
+    SPN_FANOUT_HASH = 0,
+    SPN_FANOUT_CPU = 2,
+};
+
+typedef struct {
+    int interface_index; /* 0: every interface */
+    uint16_t port;
+    bool is_ipv6;
+    bool any_address;    /* else only datagrams to `address` */
+    uint8_t address[16]; /* network byte order; IPv4: the first 4 */
+    size_t max_size;     /* largest datagram accepted */
+    unsigned block_size; /* bytes, a multiple of the page size */
+    unsigned block_count;
+    unsigned block_timeout_ms; /* a block not full is handed over then */
+    bool all_protocols; /* bind to ETH_P_ALL: see frames before ingress drops */
+    int fanout_group;   /* 0..65535, or -1: none */
+    int fanout_mode;    /* SPN_FANOUT_... */
+    int guard_fd; /* a socket to be held as long as the reader lives, or -1 */
+} spn_packet_ring_config;
+
+/* Feed the datagrams that a TPACKET_V3 ring on an interface sees. guard_fd is
+ * the stream's from then on, unless there is an error. -EPERM without
+ * CAP_NET_RAW, -EINVAL, -ENOMEM, -ENODEV.... On a stopped stream: 0, and
+ * guard_fd is closed. */
+int spn_stream_add_packet_ring_reader(spn_stream *stream,
+                                      const spn_packet_ring_config *config);
+
 /* ---- sending: packets --------------------------------------------------- */
 
 /* An item to be sent. The bytes of an addressed one are not copied. */

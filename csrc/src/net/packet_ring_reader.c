@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "net/packet_ring.h"
 #include "spead/feed.h"
 #include "spead/reader.h"
@@ -152,11 +153,9 @@ static void suspend(spni_reader *reader)
 static void resume(spni_reader *reader)
 {
     packet_ring_reader *self = reader_of(reader);
-    spn_stream *stream = reader->stream;
-    if (spni_loop_add(stream->loop, &self->handler, EPOLLIN) < 0)
-        stream->work.socket_errors++;
     feed_blocks(self, 0);
-    spni_stream_settle(stream);
+    if (spni_loop_add(reader->stream->loop, &self->handler, EPOLLIN) < 0)
+        spni_log(SPN_LOG_ERROR, "a packet ring could not be resumed");
 }
 
 static void drain(spni_reader *reader)
