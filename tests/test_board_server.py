@@ -138,6 +138,25 @@ def test_messages_through_tags_both_ways(host):
         assert board.stats().messages == 1
 
 
+def test_a_function_may_be_the_application(host, caplog):
+    with VirtualBoard(3) as board:
+
+        def echo(message):
+            if message.data == b"fail":
+                raise RuntimeError("the application has a fault")
+            source = (message.x, message.y, message.core, message.port)
+            assert board.send(1, message.data[::-1], source)
+
+        board.on_message(echo)
+        ask(host, board, AS, 0x67800000, 30 << 24 | 0b10, place=(1, 1))
+        ask(host, board, IPTAG, 5 << 28 | 1 << 16 | 1)
+        header = struct.pack("<2x8B", 0x07, 255, 1 << 5 | 1, 0xFF, 1, 1, 0, 0)
+        for text in (b"fail", b"ping"):
+            host.sendto(header + text, (board.host, board.port))
+        assert host.recv(512) == b"gnip"
+    assert "the application has a fault" in caplog.text
+
+
 def test_states_and_printing():
     with VirtualBoard(3) as board:
         assert board.core_state(0, 0, 0) == (CPUState.RUNNING, 0)

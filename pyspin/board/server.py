@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import os
 import select
 import threading
@@ -23,6 +24,8 @@ from .port import Port, bound
 from .stats import BoardStats
 
 __all__ = ["BoardAddress", "VirtualBoard"]
+
+logger = logging.getLogger(__name__)
 
 
 class BoardAddress(NamedTuple):
@@ -83,7 +86,7 @@ class VirtualBoard:
             cores=cores,
             boot_time=int(time.time()),
         )
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a function of on_message calls back
         self._began = time.monotonic()
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -199,13 +202,14 @@ class VirtualBoard:
         return outgoing is not None
 
     def on_message(self, function: Callable[[Message], None] | None) -> None:
-        """Call a function, on the board's thread, with each message to an application core.
+        """Call a function with each message to an application core; it is the application.
 
-        The function must not raise, nor call back into the board.
+        It runs on the board's thread, which does nothing else meanwhile, and may call the
+        board's methods, `send` for example, but `close`. What it raises is logged.
         """
         with self._lock:
             for port in self._ports.values():
-                port.board.deliver = function
+                port.board.deliver = None if function is None else guarded(function)
 
     def _core(self, x: int, y: int, core: int) -> Core:
         return self._machine.chip((x, y)).cores[core]
@@ -234,6 +238,18 @@ class VirtualBoard:
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._wake)
         return readable
+
+
+def guarded(function: Callable[[Message], None]) -> Callable[[Message], None]:
+    """Return a function whose errors are logged, so that they do not end the board."""
+
+    def call(message: Message) -> None:
+        try:
+            function(message)
+        except Exception:
+            logger.exception("an application at %s, %s raised", message.x, message.y)
+
+    return call
 
 
 def addresses(geometry: Geometry, host: str) -> dict[Place, ipaddress.IPv4Address]:
