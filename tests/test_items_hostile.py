@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pyspin
+from pyspin.items import nested
 
 ITEM = 0x1000
 
@@ -230,6 +231,14 @@ def test_a_descriptor_may_come_in_several_packets_in_any_order() -> None:
     second = packet(pointers, payload[5:], offset=5)
     for raw in (first + second, second + first, first + first + second):
         assert update(raw, b"\1\2")["name"].value == 0x0102
+
+
+def test_tiny_packets_without_end_are_not_all_looked_at() -> None:
+    name = [(1, 0x14, ITEM), (0, 0x10, 0)]
+    tiny = b"".join(packet(name, b"x", offset=i) for i in range(nested.MAX_PACKETS + 5))
+    raw = pyspin.RawDescriptor.decode(tiny)
+    assert raw is not None
+    assert len(raw.name) == nested.MAX_PACKETS
 
 
 def test_a_trailing_part_of_a_field_is_dropped() -> None:

@@ -14,6 +14,9 @@ from itertools import pairwise
 
 from . import protocol
 
+MAX_PACKETS = 1024
+"""Packets of one descriptor that are looked at, lest a heap of tiny ones stall us."""
+
 _HEADER = struct.Struct(">BBBBHH")
 _REQUIRED = (protocol.HEAP_CNT_ID, protocol.PAYLOAD_OFFSET_ID, protocol.PAYLOAD_LENGTH_ID)
 
@@ -40,7 +43,7 @@ def decode(raw: bytes) -> NestedHeap | None:
     """Return the heap in `raw`, or None if there is no whole one."""
     packets: list[_Packet] = []
     position = 0
-    while (packet := _decode_packet(raw, position)) is not None:
+    while len(packets) < MAX_PACKETS and (packet := _decode_packet(raw, position)) is not None:
         packets.append(packet)
         position += packet.size
     if not packets:
