@@ -18,27 +18,29 @@ pytest.importorskip("rich")
 VERSION = struct.pack("<2x8BHH12x", 0x87, 255, 0, 0xFF, 255, 255, 0, 0, 0, 1)
 
 
-def start(*options):
+def start(*options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "pyspin", "board", *options]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
     )
 
 
+def line(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_it_is_interrupted(number):
+def test_it_serves_until_it_is_interrupted(number: signal.Signals) -> None:
     with start("--hardware", "3", "--boards", "2", "--port", "0") as child:
         try:
-            places = [
-                re.fullmatch(r"SpiNN-3 at ([\d.]+):(\d+)\n", child.stdout.readline()).groups()
-                for _ in range(2)
-            ]
+            places = [re.findall(r"^SpiNN-3 at ([\d.]+):(\d+)$", line(child))[0] for _ in range(2)]
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
                 sock.settimeout(30)
                 for host, port in places:
                     sock.sendto(VERSION, (host, int(port)))
                     assert b"SC&MP/SpiNNaker" in sock.recv(512)
-            assert child.stdout.readline() == "Ctrl-C ends it.\n"
+            assert line(child) == "Ctrl-C ends it.\n"
             child.send_signal(number)
             out, err = child.communicate(timeout=60)
         finally:
@@ -47,22 +49,22 @@ def test_it_serves_until_it_is_interrupted(number):
     assert out.splitlines()[-1].startswith("2 received, 2 sent, 0 lost")
 
 
-def test_a_torus_has_three_boards_a_triad():
+def test_a_torus_has_three_boards_a_triad() -> None:
     with start("--triads", "2", "1", "--port", "0", "--host", "127.0.0.20") as child:
         try:
-            lines = [child.stdout.readline() for _ in range(7)]
+            lines = [line(child) for _ in range(7)]
             child.send_signal(signal.SIGINT)
             child.communicate(timeout=60)
         finally:
             child.kill()
-    assert [line.split(":")[0] for line in lines[:6]] == [
+    assert [text.split(":")[0] for text in lines[:6]] == [
         f"SpiNN-5 at 127.0.0.{n}" for n in range(20, 26)
     ]
     assert lines[6] == "Ctrl-C ends it.\n"
     assert child.returncode == 0
 
 
-def test_bad_options_are_told():
+def test_bad_options_are_told() -> None:
     with start("--host", "nowhere") as child:
         out, err = child.communicate(timeout=60)
     assert child.returncode == 2
@@ -70,7 +72,7 @@ def test_bad_options_are_told():
     assert out == ""
 
 
-def test_a_taken_port_is_told():
+def test_a_taken_port_is_told() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         with start("--port", str(sock.getsockname()[1])) as child:

@@ -7,11 +7,14 @@ Each has a judge of its own, SpiNNMan and the bytes of the protocol; this is the
 from __future__ import annotations
 
 import struct
+from typing import TypeVar
 
 import pytest
 
 from pyspin.board import Board, Machine, geometry_of
 from pyspin.messages import (
+    AbstractSCPRequest,
+    AbstractSCPResponse,
     AppCopyRun,
     ApplicationRun,
     ApplicationStart,
@@ -50,6 +53,8 @@ from pyspin.messages import (
     WriteMemory,
 )
 
+Response = TypeVar("Response", bound=AbstractSCPResponse)
+
 HOST = ("127.0.0.1", 5000)
 IMAGE = 0x67800000
 
@@ -57,27 +62,28 @@ IMAGE = 0x67800000
 class Client:
     """Sends pyspin's requests to a board and reads the replies with pyspin's responses."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.machine = Machine(geometry_of(5))
         self.board = Board(self.machine)
 
-    def ask(self, request):
+    def ask(self, request: AbstractSCPRequest[Response]) -> Response:
         out = self.board.receive(b"\0\0" + request.bytestring, HOST, 1.0)
+        assert out is not None
         response = request.get_scp_response()
         response.read_bytestring(out.data, 2)
         return response
 
-    def state(self, x, y, core):
+    def state(self, x: int, y: int, core: int) -> tuple[CPUState, int]:
         it = self.machine.chip((x, y)).cores[core]
         return it.state, it.app
 
 
 @pytest.fixture
-def client():
+def client() -> Client:
     return Client()
 
 
-def test_version(client):
+def test_version(client: Client) -> None:
     info = client.ask(GetVersion(3, 2, 0)).version_info
     assert (info.x, info.y, info.p) == (3, 2, 0)
     assert (info.name, info.hardware, tuple(info.version_number)) == (
@@ -87,7 +93,7 @@ def test_version(client):
     )
 
 
-def test_chip_info(client):
+def test_chip_info(client: Client) -> None:
     info = client.ask(GetChipInfo(1, 0)).chip_info
     assert (info.x, info.y, info.n_cores) == (1, 0, 18)
     assert list(info.working_links) == [0, 1, 2, 3]
@@ -98,7 +104,7 @@ def test_chip_info(client):
     assert info.parent_link == 3
 
 
-def test_memory(client):
+def test_memory(client: Client) -> None:
     client.ask(WriteMemory((1, 1, 0), 0x60000002, b"abcdef"))
     assert bytes(client.ask(ReadMemory((1, 1, 0), 0x60000002, 6)).payload) == b"abcdef"
     client.ask(FillRequest(1, 1, 0x60000000, 0x01010101, 8))
@@ -108,7 +114,7 @@ def test_memory(client):
     assert bytes(client.ask(ReadLink((1, 1, 0), 0, 0x60000000, 4)).payload) == b"next"
 
 
-def test_applications(client):
+def test_applications(client: Client) -> None:
     client.ask(ApplicationRun(30, 1, 1, [1, 17], wait=True))
     assert client.state(1, 1, 17) == (CPUState.READY, 30)
     assert client.ask(CountState(0, 0, 30, CPUState.READY)).count == 2
@@ -120,7 +126,7 @@ def test_applications(client):
     assert client.state(1, 1, 2) == (CPUState.RUNNING, 31)
 
 
-def test_copy_and_run(client):
+def test_copy_and_run(client: Client) -> None:
     image = bytes(range(64))
     client.ask(WriteMemory((0, 0, 0), IMAGE, image))
     checksum = sum(struct.unpack("<16I", image))
@@ -129,7 +135,7 @@ def test_copy_and_run(client):
 
 
 @pytest.mark.parametrize("place", [None, (5, 5)])
-def test_flood_fill(client, place):
+def test_flood_fill(client: Client, place: tuple[int, int] | None) -> None:
     where = {} if place is None else {"x": place[0], "y": place[1]}
     client.ask(FloodFillStart(9, 2, **where))
     client.ask(FloodFillCoreSelect([1, 2], **where))
@@ -141,7 +147,7 @@ def test_flood_fill(client, place):
     assert client.machine.chip((7, 7)).memory.read(IMAGE + 255, 2) == b"ab"
 
 
-def test_sdram(client):
+def test_sdram(client: Client) -> None:
     address = client.ask(SDRAMAlloc(2, 2, 30, 100, 4)).base_address
     assert client.ask(SDRAMAlloc(2, 2, 30, 100, 4)).base_address == address
     client.ask(SDRAMDeAlloc(2, 2, base_address=address))
@@ -150,7 +156,7 @@ def test_sdram(client):
     assert client.ask(SDRAMDeAlloc(2, 2, app_id=30)).number_of_blocks_freed == 2
 
 
-def test_routes(client):
+def test_routes(client: Client) -> None:
     entry = struct.pack("<2H3I", 0, 0, 0x41, 0x100, 0xFFFFFF00)
     client.ask(WriteMemory((1, 1, 0), IMAGE, entry))
     first = client.ask(RouterAlloc(1, 1, 30, 1)).base_address
@@ -162,7 +168,7 @@ def test_routes(client):
     assert client.ask(FixedRouteRead(1, 1, 30)).route == 0x3F
 
 
-def test_ip_tags(client):
+def test_ip_tags(client: Client) -> None:
     client.ask(IPTagSet(0, 0, "10.0.0.1", 1234, 3, strip=True))
     tag = client.ask(IPTagGet(0, 0, 3))
     assert (tag.ip_address, tag.port, tag.strip_sdp) == (bytes([10, 0, 0, 1]), 1234, True)
@@ -182,7 +188,7 @@ def test_ip_tags(client):
     assert after == IPTagTimeOutWaitTime.TIMEOUT_160_ms
 
 
-def test_led_and_sync(client):
+def test_led_and_sync(client: Client) -> None:
     client.ask(SetLED(1, 1, 0, {0: LEDAction.ON, 3: LEDAction.TOGGLE}))
     assert client.machine.chip((1, 1)).leds == 0b1001
     client.ask(DoSync(False))

@@ -7,22 +7,39 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from pyspin.board import Impairment, VirtualBoard, torus_of
+from pyspin.board import (
+    BoardAddress,
+    BoardStats,
+    Impairment,
+    Message,
+    VirtualBoard,
+    torus_of,
+)
 from pyspin.messages import CPUState
 
 READ, WRITE, AS, IPTAG = 2, 3, 24, 26
+At = VirtualBoard | BoardAddress
 
 
-def request(command, *args, data=b"", place=(0, 0), core=0, seq=0):
+def request(
+    command: int,
+    *args: int,
+    data: bytes = b"",
+    place: tuple[int, int] = (0, 0),
+    core: int = 0,
+    seq: int = 0,
+) -> bytes:
     x, y = place
     sdp = struct.pack("<2x8B", 0x87, 255, core, 0xFF, y, x, 0, 0)
     return sdp + struct.pack("<HH3I", command, seq, *(*args, 0, 0, 0)[:3]) + data
 
 
-def received(board, count):
+def received(board: VirtualBoard, count: int) -> BoardStats:
     """Wait until `count` datagrams have come, and return the board's counters."""
     deadline = time.monotonic() + 60
     while (stats := board.stats()).received < count:
@@ -32,29 +49,29 @@ def received(board, count):
 
 
 @pytest.fixture
-def host():
+def host() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         sock.settimeout(30)
         yield sock
 
 
-def ask(sock, board, *args, **where):
+def ask(sock: socket.socket, board: At, *args: int, **where: Any) -> bytes:
     sock.sendto(request(*args, **where), (board.host, board.port))
     return sock.recv(512)
 
 
-def replies(sock, count):
+def replies(sock: socket.socket, count: int) -> list[int]:
     """Receive `count` replies and return their sequence numbers."""
     return [struct.unpack_from("<H", sock.recv(512), 12)[0] for _ in range(count)]
 
 
-def send(sock, board, count):
+def send(sock: socket.socket, board: VirtualBoard, count: int) -> None:
     for seq in range(count):
         sock.sendto(request(READ, 0x60000000, 4, 2, seq=seq), (board.host, board.port))
 
 
-def test_it_answers(host):
+def test_it_answers(host: socket.socket) -> None:
     with VirtualBoard(3) as board:
         assert ask(host, board, WRITE, 0x60000000, 4, 2, data=b"abcd")[10] == 0x80
         assert ask(host, board, READ, 0x60000000, 4, 2)[14:] == b"abcd"
@@ -65,7 +82,7 @@ def test_it_answers(host):
     assert stats.results == {"RC_OK": 2}
 
 
-def test_memory_from_outside(host):
+def test_memory_from_outside(host: socket.socket) -> None:
     with VirtualBoard(5) as board:
         board.write_memory(7, 7, 0x60000000, b"1234")
         assert ask(host, board, READ, 0x60000000, 4, 2, place=(7, 7))[14:] == b"1234"
@@ -73,7 +90,7 @@ def test_memory_from_outside(host):
             board.read_memory(0, 7, 0x60000000, 4)
 
 
-def test_lost_replies_were_executed(host):
+def test_lost_replies_were_executed(host: socket.socket) -> None:
     with VirtualBoard(3, replies=Impairment(loss=0.5), seed=2) as board:
         send(host, board, 200)
         stats = received(board, 200)
@@ -83,14 +100,14 @@ def test_lost_replies_were_executed(host):
         assert len(replies(host, stats.sent)) == stats.sent
 
 
-def test_lost_requests_were_not(host):
+def test_lost_requests_were_not(host: socket.socket) -> None:
     with VirtualBoard(3, requests=Impairment(loss=0.5), seed=2) as board:
         send(host, board, 200)
         stats = received(board, 200)
         assert stats.results == {"RC_OK": 200 - stats.requests_lost}
 
 
-def test_duplicates_and_latency(host):
+def test_duplicates_and_latency(host: socket.socket) -> None:
     bad = Impairment(duplication=1.0, latency=0.002)
     with VirtualBoard(3, requests=bad) as board:
         send(host, board, 10)
@@ -98,7 +115,7 @@ def test_duplicates_and_latency(host):
         assert board.stats().results == {"RC_OK": 20}
 
 
-def test_an_overrun_board_drops(host):
+def test_an_overrun_board_drops(host: socket.socket) -> None:
     with VirtualBoard(3, service_time=60.0) as board:
         send(host, board, 20)
         stats = received(board, 20)
@@ -106,17 +123,17 @@ def test_an_overrun_board_drops(host):
     assert stats.sent == 0
 
 
-def test_a_slow_board_answers_all_that_it_can_hold(host):
+def test_a_slow_board_answers_all_that_it_can_hold(host: socket.socket) -> None:
     with VirtualBoard(3, service_time=0.001) as board:
         send(host, board, 8)
         assert replies(host, 8) == list(range(8))
 
 
-def test_messages_through_tags_both_ways(host):
-    got = []
+def test_messages_through_tags_both_ways(host: socket.socket) -> None:
+    got: list[Message] = []
     came = threading.Event()
 
-    def deliver(message):
+    def deliver(message: Message) -> None:
         got.append(message)
         came.set()
 
@@ -138,10 +155,12 @@ def test_messages_through_tags_both_ways(host):
         assert board.stats().messages == 1
 
 
-def test_a_function_may_be_the_application(host, caplog):
+def test_a_function_may_be_the_application(
+    host: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
     with VirtualBoard(3) as board:
 
-        def echo(message):
+        def echo(message: Message) -> None:
             if message.data == b"fail":
                 raise RuntimeError("the application has a fault")
             source = (message.x, message.y, message.core, message.port)
@@ -157,7 +176,7 @@ def test_a_function_may_be_the_application(host, caplog):
     assert "the application has a fault" in caplog.text
 
 
-def test_states_and_printing():
+def test_states_and_printing() -> None:
     with VirtualBoard(3) as board:
         assert board.core_state(0, 0, 0) == (CPUState.RUNNING, 0)
         board.set_core_state(0, 0, 1, CPUState.RUN_TIME_EXCEPTION, rte=2)
@@ -165,7 +184,7 @@ def test_states_and_printing():
         assert board.read_memory(0, 0, 0xE5007080 + 0x2C, 1) == b"\2"
 
 
-def test_closing_frees_the_address_and_may_be_done_again():
+def test_closing_frees_the_address_and_may_be_done_again() -> None:
     board = VirtualBoard(3)
     where = (board.host, board.port)
     board.start()
@@ -178,7 +197,7 @@ def test_closing_frees_the_address_and_may_be_done_again():
         assert (again.host, again.port) == where
 
 
-def test_a_taken_address_is_an_error():
+def test_a_taken_address_is_an_error() -> None:
     board = VirtualBoard(3)
     try:
         with pytest.raises(OSError, match="in use"):
@@ -187,7 +206,7 @@ def test_a_taken_address_is_an_error():
         board.close()
 
 
-def test_many_boards_each_at_its_own_address(host):
+def test_many_boards_each_at_its_own_address(host: socket.socket) -> None:
     boards = [VirtualBoard(3, host=f"127.0.0.{n}") for n in range(1, 9)]
     try:
         for n, board in enumerate(boards):
@@ -200,7 +219,7 @@ def test_many_boards_each_at_its_own_address(host):
             board.close()
 
 
-def test_the_network_may_change_while_it_serves(host):
+def test_the_network_may_change_while_it_serves(host: socket.socket) -> None:
     with VirtualBoard(3) as board:
         ask(host, board, READ, 0x60000000, 4, 2)
         board.impair(replies=Impairment(loss=1.0))
@@ -212,7 +231,7 @@ def test_the_network_may_change_while_it_serves(host):
     assert (stats.sent, stats.replies_lost) == (2, 3)
 
 
-def test_a_torus_has_an_address_for_each_board(host):
+def test_a_torus_has_an_address_for_each_board(host: socket.socket) -> None:
     with VirtualBoard(torus_of(2, 1), host="127.0.0.10") as machine:
         assert [(b.x, b.y) for b in machine.boards] == [
             (0, 0),
@@ -246,6 +265,6 @@ def test_a_torus_has_an_address_for_each_board(host):
         ({"dead_chips": [(0, 0)]}, "dead_chips must not have an Ethernet chip"),
     ],
 )
-def test_settings_are_checked(settings, message):
+def test_settings_are_checked(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         VirtualBoard(**settings)

@@ -7,15 +7,19 @@ import logging
 import random
 import socket
 import struct
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pyspin import messages
-from pyspin.board import Impairment, VirtualBoard, torus_of
+from pyspin.board import Geometry, Impairment, VirtualBoard, torus_of
 
 pytest.importorskip("spinnman")
 
-from spinn_machine import CoreSubset, CoreSubsets, MulticastRoutingEntry, RoutingEntry
+from spinn_machine import CoreSubset, CoreSubsets, Machine, MulticastRoutingEntry, RoutingEntry
 from spinn_machine.tags import IPTag, ReverseIPTag
 from spinn_utilities.config_holder import set_config
 from spinnman.config_setup import unittest_setup
@@ -25,13 +29,14 @@ from spinnman.data.spinnman_data_writer import SpiNNManDataWriter
 from spinnman.messages.scp.enums import Signal
 from spinnman.messages.scp.impl.read_memory import ReadMemory
 from spinnman.model.enums import CPUState, UserRegister
-from spinnman.transceiver import create_transceiver_from_hostname
+from spinnman.transceiver import Transceiver, create_transceiver_from_hostname
 
 PORT = 17893
 APP = 30
+Connect = Callable[..., tuple[VirtualBoard, Transceiver, Machine]]
 
 
-def board_on_the_port(hardware, **settings):
+def board_on_the_port(hardware: int | Geometry, **settings: Any) -> VirtualBoard:
     """Return a board on SpiNNaker's port, at a loopback address where that is free."""
     for last in range(190):
         try:
@@ -42,12 +47,15 @@ def board_on_the_port(hardware, **settings):
 
 
 @pytest.fixture
-def connect():
+def connect() -> Iterator[Connect]:
     """Return a function that serves a board and gives SpiNNMan's transceiver to it."""
-    boards, transceivers = [], []
+    boards: list[VirtualBoard] = []
+    transceivers: list[Transceiver] = []
     logging.getLogger("spinnman").setLevel(logging.ERROR)
 
-    def connected(hardware, **settings):
+    def connected(
+        hardware: int | Geometry, **settings: Any
+    ) -> tuple[VirtualBoard, Transceiver, Machine]:
         board = board_on_the_port(hardware, **settings)
         boards.append(board)
         board.start()
@@ -69,13 +77,13 @@ def connect():
     unittest_setup()
 
 
-def cores_of(board, *, state):
+def cores_of(board: VirtualBoard, *, state: messages.CPUState) -> list[tuple[int, int, int]]:
     """Return the application cores in a state, as the board has them."""
     places = [(x, y, p) for x in range(8) for y in range(8) for p in range(1, 18)]
     return [place for place in places if has_state(board, place, state)]
 
 
-def has_state(board, place, state):
+def has_state(board: VirtualBoard, place: tuple[int, int, int], state: messages.CPUState) -> bool:
     try:
         return board.core_state(*place)[0] == state
     except KeyError:
@@ -83,7 +91,9 @@ def has_state(board, place, state):
 
 
 @pytest.mark.parametrize(("hardware", "chips"), [(3, 4), (5, 48)])
-def test_the_machine_is_what_spinn_machine_knows(connect, hardware, chips):
+def test_the_machine_is_what_spinn_machine_knows(
+    connect: Connect, hardware: int, chips: int
+) -> None:
     from spinn_machine import virtual_machine
 
     _, _, machine = connect(hardware)
@@ -91,7 +101,7 @@ def test_the_machine_is_what_spinn_machine_knows(connect, hardware, chips):
     assert machine.n_chips == chips
     assert {(c.x, c.y) for c in machine.chips} == {(c.x, c.y) for c in known.chips}
     for chip in machine.chips:
-        twin = known.get_chip_at(chip.x, chip.y)
+        twin = known[chip.x, chip.y]
         ends = [
             {
                 (link.source_link_id, link.destination_x, link.destination_y)
@@ -104,7 +114,7 @@ def test_the_machine_is_what_spinn_machine_knows(connect, hardware, chips):
         assert chip.n_processors == 18
 
 
-def test_a_machine_of_three_boards(connect, tmp_path):
+def test_a_machine_of_three_boards(connect: Connect, tmp_path: Path) -> None:
     machine_at, transceiver, machine = connect(torus_of(1, 1))
     assert (machine.width, machine.height, machine.n_chips) == (12, 12, 144)
     found = {(c.x, c.y, c.ip_address) for c in machine.ethernet_connected_chips}
@@ -119,15 +129,15 @@ def test_a_machine_of_three_boards(connect, tmp_path):
     assert machine_at.read_memory(5, 9, 0x60300000, 12) == b"elsewhere..."
 
 
-def test_dead_parts_are_discovered(connect):
+def test_dead_parts_are_discovered(connect: Connect) -> None:
     _, _, machine = connect(5, dead_chips=[(2, 2)], dead_links=[(0, 0, 0)], cores={(1, 0): 17})
     assert machine.n_chips == 47
     assert not machine.is_chip_at(2, 2)
-    assert not machine.get_chip_at(0, 0).router.is_link(0)
-    assert machine.get_chip_at(1, 0).n_processors == 17
+    assert not machine[0, 0].router.is_link(0)
+    assert machine[1, 0].n_processors == 17
 
 
-def test_memory(connect):
+def test_memory(connect: Connect) -> None:
     board, transceiver, _ = connect(3)
     data = random.Random(1).randbytes(10_003)
     transceiver.write_memory(1, 1, 0x60300003, data)
@@ -138,7 +148,7 @@ def test_memory(connect):
     assert transceiver.read_word(0, 0, 0xF5007FCC) == 0xE5007000
 
 
-def test_sdram_allocation(connect):
+def test_sdram_allocation(connect: Connect) -> None:
     _, transceiver, _ = connect(3)
     first = transceiver.malloc_sdram(1, 1, 1000, APP, 5)
     assert first >= 0x60240000
@@ -147,7 +157,7 @@ def test_sdram_allocation(connect):
     assert transceiver.malloc_sdram(1, 1, 1000, APP, 5) == first
 
 
-def test_an_application_loads_runs_and_stops(connect, tmp_path):
+def test_an_application_loads_runs_and_stops(connect: Connect, tmp_path: Path) -> None:
     board, transceiver, _ = connect(5)
     image = random.Random(2).randbytes(3000)
     binary = tmp_path / "app.aplx"
@@ -170,7 +180,7 @@ def test_an_application_loads_runs_and_stops(connect, tmp_path):
     assert cores_of(board, state=messages.CPUState.RUNNING) == []
 
 
-def test_a_core_in_trouble_is_reported(connect, tmp_path):
+def test_a_core_in_trouble_is_reported(connect: Connect, tmp_path: Path) -> None:
     board, transceiver, _ = connect(3)
     binary = tmp_path / "app.aplx"
     binary.write_bytes(bytes(64))
@@ -181,14 +191,14 @@ def test_a_core_in_trouble_is_reported(connect, tmp_path):
         transceiver.wait_for_cores_to_be_in_state(subsets, APP, [CPUState.SYNC0], timeout=5)
 
 
-def test_ip_tags(connect):
+def test_ip_tags(connect: Connect) -> None:
     board, transceiver, _ = connect(3)
     transceiver.set_ip_tag(IPTag(board.host, 0, 0, 1, "127.0.0.1", 12345, strip_sdp=True))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind((board.host, 0))
         port = free.getsockname()[1]
     transceiver.set_reverse_ip_tag(ReverseIPTag(board.host, 2, port, 1, 1, 3, 1))
-    tags = {tag.tag: tag for tag in transceiver.get_tags()}
+    tags: dict[int, Any] = {tag.tag: tag for tag in transceiver.get_tags()}
     assert set(tags) == {1, 2}
     assert (tags[1].ip_address, tags[1].port, tags[1].strip_sdp) == ("127.0.0.1", 12345, True)
     back = tags[2]
@@ -198,7 +208,7 @@ def test_ip_tags(connect):
     assert [tag.tag for tag in transceiver.get_tags()] == [2]
 
 
-def test_routes(connect):
+def test_routes(connect: Connect) -> None:
     _, transceiver, _ = connect(3)
     routes = [
         MulticastRoutingEntry(
@@ -231,22 +241,23 @@ def test_routes(connect):
     ],
     ids=["clean", "loss", "disorder", "busy"],
 )
-def test_the_pipeline_reads_all_through_a_bad_network(settings):
+def test_the_pipeline_reads_all_through_a_bad_network(settings: dict[str, Any]) -> None:
     words = 400
     with VirtualBoard(3, seed=5, **settings) as board:
         board.write_memory(1, 0, 0x60000000, struct.pack(f"<{words}I", *range(words)))
-        got, errors = {}, []
+        got: dict[int, int] = {}
+        errors: list[Any] = []
         connection = SCAMPConnection(
             chip_x=0, chip_y=0, remote_host=board.host, remote_port=board.port
         )
         try:
-            pipeline = SCPRequestPipeLine(
+            pipeline: Any = SCPRequestPipeLine(
                 connection, n_channels=8, intermediate_channel_waits=7, packet_timeout=0.05
             )
             for n in range(words):
                 pipeline.send_request(
                     ReadMemory((1, 0, 0), 0x60000000 + 4 * n, 4),
-                    lambda response, n=n: got.__setitem__(n, read_word(response)),
+                    partial(keep, got, n),
                     lambda *error: errors.append(error),
                 )
             pipeline.finish()
@@ -256,5 +267,5 @@ def test_the_pipeline_reads_all_through_a_bad_network(settings):
     assert got == {n: n for n in range(words)}
 
 
-def read_word(response):
-    return struct.unpack_from("<I", response.data, response.offset)[0]
+def keep(got: dict[int, int], n: int, response: Any) -> None:
+    got[n] = struct.unpack_from("<I", response.data, response.offset)[0]
