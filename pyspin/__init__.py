@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ._version import __version__
 from .errors import Empty, ForkedError, PyspinError, SocketError, Stopped
 from .items import (
     BUG_COMPAT_DESCRIPTOR_WIDTHS,
@@ -81,5 +82,6 @@ __all__ = [
     "SocketError",
     "Stopped",
     "ThreadPool",
+    "__version__",
     "parse_range_list",
 ]

@@ -24,6 +24,8 @@ from pathlib import Path
 import psutil
 from cases import CASES, MIB, Case
 
+import pyspin
+
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent.parent / "build" / "bench"
 PORT = 27180
@@ -261,7 +263,7 @@ def machine() -> dict[str, str]:
         "compiler": subprocess.run(
             ["cc", "--version"], stdout=subprocess.PIPE, text=True, check=True
         ).stdout.splitlines()[0],
-        "pyspin-io": metadata.version("pyspin-io"),
+        "pyspin-io": pyspin.__version__,
         "spead2": metadata.version("spead2"),
         "numpy": metadata.version("numpy"),
     }

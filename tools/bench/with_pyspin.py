@@ -6,11 +6,11 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import pyspin.recv
 import pyspin.recv.asyncio
 import pyspin.send
 
 import pyspin
+import pyspin.recv
 
 NAME = "pyspin"
 
@@ -26,7 +26,7 @@ def receiver(
     threads = pyspin.ThreadPool(1, [] if cpu is None else [cpu])
     max_heaps = options.pop("max_heaps", 4)
     stream = cls(threads, max_heaps=max_heaps, ring_heaps=ring_heaps, **options)
-    stream.set_memory_allocator(_pool(heap_size, ring_heaps + max_heaps + 4))
+    stream.set_memory_allocator(_pool(heap_size, 4 * ring_heaps + max_heaps))
     return stream
 
 

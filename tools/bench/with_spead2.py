@@ -24,7 +24,7 @@ def receiver(
     max_heaps = options.pop("max_heaps", 4)
     config = spead2.recv.StreamConfig(
         max_heaps=max_heaps,
-        memory_allocator=_pool(heap_size, ring_heaps + max_heaps + 4),
+        memory_allocator=_pool(heap_size, 4 * ring_heaps + max_heaps),
         **options,
     )
     return cls(threads, config, spead2.recv.RingStreamConfig(heaps=ring_heaps))

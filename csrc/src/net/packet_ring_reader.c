@@ -172,6 +172,7 @@ static void destroy(spni_reader *reader)
     packet_ring_reader *self = reader_of(reader);
     if (reader->is_active)
         spni_loop_remove(reader->stream->loop, &self->handler);
+    reader->stream->work.kernel_drops += spni_packet_ring_drops(&self->ring);
     spni_packet_ring_close(&self->ring);
     if (self->guard_fd >= 0)
         close(self->guard_fd);
