@@ -493,6 +493,44 @@ int spn_sender_set_cnt_sequence(spn_sender *sender, uint64_t next,
 /* A consistent snapshot. */
 void spn_sender_read_stats(spn_sender *sender, spn_sender_stats *out);
 
+/* ---- datagrams ---------------------------------------------------------- */
+
+/* Receives from a socket, on a thread of a pool, into a bounded queue from
+ * which batches are taken. Has a sole owner. */
+typedef struct spn_inbox spn_inbox;
+
+typedef struct {
+    uint64_t datagrams;
+    uint64_t bytes;
+    uint64_t calls;         /* receiving system calls */
+    uint64_t suspensions;   /* times that the queue had no room */
+    uint64_t socket_errors; /* errors that the socket reported */
+    uint64_t high_water;    /* most bytes in the queue at once */
+} spn_inbox_stats;
+
+/* Begin to receive from `fd`, a bound UDP socket that stays the caller's (it
+ * may be closed at any time; shutting it down ends the inbox). The queue holds
+ * `capacity` bytes, at least 65540; while there is no room for a datagram of
+ * any size, they stay in the socket.
+ * 0; -EINVAL, -ENOMEM, -EMFILE; SPN_ESTOPPED if the pool has been stopped. */
+int spn_inbox_new(spn_threads *threads, int fd, size_t capacity,
+                  spn_inbox **out);
+
+/* Stop receiving. What is in the queue can still be taken. Idempotent. */
+void spn_inbox_stop(spn_inbox *inbox);
+
+/* Stop and free; not while another thread is in spn_inbox_pop. */
+void spn_inbox_free(spn_inbox *inbox);
+
+/* Take up to `count` datagrams, as many as fit `size` bytes, back to back into
+ * `buffer`, and their lengths; wait at most timeout_ms (-1: for ever) for the
+ * first. How many (at least 1); -EAGAIN when time runs out; -EMSGSIZE if the
+ * first does not fit; SPN_ESTOPPED when there never will be one. */
+int spn_inbox_pop(spn_inbox *inbox, int timeout_ms, void *buffer, size_t size,
+                  uint32_t *lengths, int count);
+
+void spn_inbox_read_stats(spn_inbox *inbox, spn_inbox_stats *out);
+
 /* ---- SpiNNaker: the SCP window and link --------------------------------- */
 
 /* The 16-bit sequence numbers of one connection, for all the windows that use

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop's thread moves datagrams from the socket, a batch a call, through
+ * slots that hold the largest there are, into a ring of bytes; consumers copy
+ * them out. So the socket is emptied whatever the interpreter is doing, and
+ * what waits costs the bytes it has, not the kilobyte that the kernel charges.
+ *
+ * A record is a 32-bit length and the bytes. `lock` guards the ring, which is
+ * touched in copies of at most one batch. A ring without room for the largest
+ * datagram suspends the handler; a pop that makes room posts `resume`.
+ *
+ * The socket is a duplicate: its owner may close his at any time. Shutting it
+ * down, which epoll reports as a hang-up, is how the owner ends the inbox.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/loop.h"
+
+enum {
+    BATCH = 64,
+    /* A page and a line more than 64 KiB: slots must not share cache sets. */
+    SLOT = 65536 + 4096 + 64,
+    LENGTH_SIZE = sizeof(uint32_t),
+    LARGEST = 65536 + LENGTH_SIZE,
+    ROUNDS = 16, /* batches before the loop's other handlers have their turn */
+};
+
+struct spn_inbox {
+    spni_handler handler;
+    spni_resident resident;
+    spni_task resume;
+    spni_loop *loop;
+    int has_stopped; /* atomic */
+
+    /* the loop's thread only */
+    bool is_listening;
+    uint8_t *slots;
+    struct mmsghdr messages[BATCH];
+    struct iovec vectors[BATCH];
+
+    pthread_mutex_t lock; /* the rest */
+    pthread_cond_t changed;
+    uint8_t *ring;
+    size_t capacity;
+    size_t head, length; /* in use: length bytes from head, around the end */
+    bool is_ended;
+    bool is_suspended;
+    int waiters;
+    spn_inbox_stats stats;
+};
+
+/* ---- the ring ---- */
+
+static void put_locked(spn_inbox *inbox, const void *bytes, size_t count)
+{
+    size_t tail = (inbox->head + inbox->length) % inbox->capacity;
+    size_t first = inbox->capacity - tail;
+    if (first > count)
+        first = count;
+    memcpy(inbox->ring + tail, bytes, first);
+    memcpy(inbox->ring, (const uint8_t *)bytes + first, count - first);
+    inbox->length += count;
+}
+
+static void peek_locked(const spn_inbox *inbox, size_t offset, void *bytes,
+                        size_t count)
+{
+    size_t at = (inbox->head + offset) % inbox->capacity;
+    size_t first = inbox->capacity - at;
+    if (first > count)
+        first = count;
+    memcpy(bytes, inbox->ring + at, first);
+    memcpy((uint8_t *)bytes + first, inbox->ring, count - first);
+}
+
+static void drop_locked(spn_inbox *inbox, size_t count)
+{
+    inbox->head = (inbox->head + count) % inbox->capacity;
+    inbox->length -= count;
+    if (inbox->length == 0)
+        inbox->head = 0; /* stay in few pages */
+}
+
+/* Room enough to be worth a system call. */
+static bool has_room_locked(const spn_inbox *inbox)
+{
+    return inbox->length == 0 ||
+           inbox->capacity - inbox->length >= (size_t)BATCH / 8 * LARGEST;
+}
+
+/* ---- receiving, on the loop's thread ---- */
+
+static void prepare(spn_inbox *inbox)
+{
+    for (int i = 0; i < BATCH; i++) {
+        inbox->vectors[i].iov_base = inbox->slots + (size_t)i * SLOT;
+        inbox->vectors[i].iov_len = 65536;
+        inbox->messages[i].msg_hdr.msg_iov = &inbox->vectors[i];
+        inbox->messages[i].msg_hdr.msg_iovlen = 1;
+    }
+}
+
+static void end_locked(spn_inbox *inbox)
+{
+    inbox->is_ended = true;
+    pthread_cond_broadcast(&inbox->changed);
+}
+
+static void ignore(spn_inbox *inbox)
+{
+    if (inbox->is_listening)
+        spni_loop_remove(inbox->loop, &inbox->handler);
+    inbox->is_listening = false;
+}
+
+static void end(spn_inbox *inbox)
+{
+    ignore(inbox);
+    pthread_mutex_lock(&inbox->lock);
+    end_locked(inbox);
+    pthread_mutex_unlock(&inbox->lock);
+}
+
+static void store_locked(spn_inbox *inbox, int count)
+{
+    for (int i = 0; i < count; i++) {
+        uint32_t length = inbox->messages[i].msg_len;
+        put_locked(inbox, &length, sizeof length);
+        put_locked(inbox, inbox->vectors[i].iov_base, length);
+        inbox->stats.bytes += length;
+    }
+    inbox->stats.datagrams += (uint64_t)count;
+    inbox->stats.calls++;
+    if (inbox->length > inbox->stats.high_water)
+        inbox->stats.high_water = inbox->length;
+    if (inbox->waiters > 0)
+        pthread_cond_signal(&inbox->changed);
+}
+
+/* Whether there is room for a datagram; if not, the handler sleeps until a pop
+ * has made some. */
+static bool find_room(spn_inbox *inbox, int *count)
+{
+    pthread_mutex_lock(&inbox->lock);
+    size_t fits = (inbox->capacity - inbox->length) / LARGEST;
+    inbox->is_suspended = fits == 0;
+    inbox->stats.suspensions += inbox->is_suspended;
+    pthread_mutex_unlock(&inbox->lock);
+    if (fits == 0)
+        ignore(inbox);
+    *count = fits < BATCH ? (int)fits : BATCH;
+    return fits != 0;
+}
+
+static void count_socket_error(spn_inbox *inbox)
+{
+    pthread_mutex_lock(&inbox->lock);
+    inbox->stats.socket_errors++;
+    pthread_mutex_unlock(&inbox->lock);
+}
+
+enum outcome {
+    MORE, /* perhaps */
+    EMPTY,
+    FULL,
+};
+
+static enum outcome receive(spn_inbox *inbox)
+{
+    int room;
+    if (!find_room(inbox, &room))
+        return FULL;
+    int count = recvmmsg(inbox->handler.fd, inbox->messages, (unsigned)room,
+                         MSG_DONTWAIT, NULL);
+    if (count < 0 && errno == EAGAIN)
+        return EMPTY;
+    if (count < 0) {
+        count_socket_error(inbox); /* of an earlier send; now cleared */
+        return MORE;
+    }
+    pthread_mutex_lock(&inbox->lock);
+    store_locked(inbox, count);
+    pthread_mutex_unlock(&inbox->lock);
+    return count < room ? EMPTY : MORE;
+}
+
+static void on_ready(spni_handler *handler, uint32_t events)
+{
+    spn_inbox *inbox = (spn_inbox *)handler;
+    enum outcome outcome = MORE;
+    for (int round = 0; round < ROUNDS && outcome == MORE; round++)
+        outcome = receive(inbox);
+    if (outcome == EMPTY && (events & EPOLLHUP) != 0)
+        end(inbox);
+}
+
+static void on_resume(spni_task *task)
+{
+    spn_inbox *inbox =
+        (spn_inbox *)((char *)task - offsetof(spn_inbox, resume));
+    if (inbox->is_listening)
+        return;
+    if (spni_loop_add(inbox->loop, &inbox->handler, EPOLLIN) < 0)
+        end(inbox);
+    else
+        inbox->is_listening = true;
+}
+
+static void on_stopping(spni_resident *resident)
+{
+    end((spn_inbox *)((char *)resident - offsetof(spn_inbox, resident)));
+}
+
+/* ---- life ---- */
+
+struct start {
+    spn_inbox *inbox;
+    int error;
+};
+
+static void listen_on_loop(void *argument)
+{
+    struct start *start = argument;
+    spn_inbox *inbox = start->inbox;
+    start->error = spni_loop_add(inbox->loop, &inbox->handler, EPOLLIN);
+    inbox->is_listening = start->error == 0;
+}
+
+static void init_sync(spn_inbox *inbox)
+{
+    pthread_condattr_t attributes;
+    pthread_mutex_init(&inbox->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&inbox->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+static void free_inbox(spn_inbox *inbox)
+{
+    pthread_cond_destroy(&inbox->changed);
+    pthread_mutex_destroy(&inbox->lock);
+    if (inbox->handler.fd >= 0)
+        close(inbox->handler.fd);
+    free(inbox->ring);
+    free(inbox->slots);
+    free(inbox);
+}
+
+static int join_loop(spn_inbox *inbox, spn_threads *threads)
+{
+    struct start start = {.inbox = inbox};
+    inbox->loop = spni_loop_join(threads, &inbox->resident);
+    if (inbox->loop == NULL)
+        return SPN_ESTOPPED;
+    int error = spni_loop_call(inbox->loop, listen_on_loop, &start);
+    if (error == 0)
+        error = start.error;
+    if (error < 0)
+        spni_loop_leave(inbox->loop, &inbox->resident);
+    return error;
+}
+
+int spn_inbox_new(spn_threads *threads, int fd, size_t capacity,
+                  spn_inbox **out)
+{
+    int error = -ENOMEM;
+    *out = NULL;
+    if (capacity < LARGEST)
+        return -EINVAL;
+    spn_inbox *inbox = calloc(1, sizeof *inbox);
+    if (inbox == NULL)
+        return -ENOMEM;
+    init_sync(inbox);
+    inbox->resident.stopping = on_stopping;
+    inbox->resume.run = on_resume;
+    inbox->handler.ready = on_ready;
+    inbox->handler.fd = -1;
+    inbox->capacity = capacity;
+    inbox->slots = malloc((size_t)BATCH * SLOT);
+    inbox->ring = malloc(capacity);
+    if (inbox->slots == NULL || inbox->ring == NULL)
+        goto free_inbox;
+    prepare(inbox);
+    inbox->handler.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (inbox->handler.fd < 0) {
+        error = -errno;
+        goto free_inbox;
+    }
+    error = join_loop(inbox, threads);
+    if (error < 0)
+        goto free_inbox;
+    *out = inbox;
+    return 0;
+
+free_inbox:
+    free_inbox(inbox);
+    return error;
+}
+
+static void leave_on_loop(void *argument)
+{
+    spn_inbox *inbox = argument;
+    end(inbox); /* first: afterwards no pop posts `resume` */
+    spni_loop_unpost(inbox->loop, &inbox->resume);
+}
+
+void spn_inbox_stop(spn_inbox *inbox)
+{
+    if (__atomic_exchange_n(&inbox->has_stopped, 1, __ATOMIC_ACQ_REL))
+        return;
+    if (spni_loop_call(inbox->loop, leave_on_loop, inbox) < 0) {
+        /* A forked child has no such thread. */
+        inbox->is_ended = true;
+        return;
+    }
+    spni_loop_leave(inbox->loop, &inbox->resident);
+}
+
+void spn_inbox_free(spn_inbox *inbox)
+{
+    if (inbox == NULL)
+        return;
+    spn_inbox_stop(inbox);
+    free_inbox(inbox);
+}
+
+/* ---- taking ---- */
+
+static void wait_locked(spn_inbox *inbox, int timeout_ms)
+{
+    uint64_t until_ns = spni_now_ns() + (uint64_t)timeout_ms * 1000000;
+    struct timespec until = {
+        .tv_sec = (time_t)(until_ns / SPNI_SECOND_NS),
+        .tv_nsec = (long)(until_ns % SPNI_SECOND_NS),
+    };
+    int error = 0;
+    inbox->waiters++;
+    while (inbox->length == 0 && !inbox->is_ended && error == 0)
+        error = timeout_ms < 0
+                    ? pthread_cond_wait(&inbox->changed, &inbox->lock)
+                    : pthread_cond_timedwait(&inbox->changed, &inbox->lock,
+                                             &until);
+    inbox->waiters--;
+}
+
+static int take_locked(spn_inbox *inbox, uint8_t *buffer, size_t size,
+                       uint32_t *lengths, int count)
+{
+    int taken = 0;
+    while (taken < count && inbox->length > 0) {
+        uint32_t length;
+        peek_locked(inbox, 0, &length, sizeof length);
+        if (length > size)
+            return taken > 0 ? taken : -EMSGSIZE;
+        peek_locked(inbox, LENGTH_SIZE, buffer, length);
+        drop_locked(inbox, LENGTH_SIZE + length);
+        lengths[taken++] = length;
+        buffer += length;
+        size -= length;
+    }
+    return taken;
+}
+
+int spn_inbox_pop(spn_inbox *inbox, int timeout_ms, void *buffer, size_t size,
+                  uint32_t *lengths, int count)
+{
+    pthread_mutex_lock(&inbox->lock);
+    if (inbox->length == 0 && !inbox->is_ended && timeout_ms != 0)
+        wait_locked(inbox, timeout_ms);
+    int taken = take_locked(inbox, buffer, size, lengths, count);
+    if (taken == 0)
+        taken = inbox->is_ended ? SPN_ESTOPPED : -EAGAIN;
+    if (inbox->is_suspended && !inbox->is_ended &&
+        has_room_locked(inbox)) {
+        inbox->is_suspended = false;
+        spni_loop_post(inbox->loop, &inbox->resume);
+    }
+    pthread_mutex_unlock(&inbox->lock);
+    return taken;
+}
+
+void spn_inbox_read_stats(spn_inbox *inbox, spn_inbox_stats *out)
+{
+    pthread_mutex_lock(&inbox->lock);
+    *out = inbox->stats;
+    pthread_mutex_unlock(&inbox->lock);
+}
