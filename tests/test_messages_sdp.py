@@ -11,6 +11,7 @@ from spinnman.messages.spinnaker_boot import SpinnakerBootMessage as PeerBootMes
 from spinnman.messages.spinnaker_boot import SpinnakerBootOpCode as PeerOpCode
 
 from pyspin import messages
+from pyspin.errors import PyspinError
 from pyspin.messages import InvalidPacketError, SDPFlag, SDPHeader, SDPMessage
 
 FIELDS = [
@@ -108,6 +109,7 @@ def test_boot_messages_are_big_endian_as_spinnman_sends_them():
 def test_errors_are_also_the_built_in_ones():
     timeout = messages.SpinnakerTimeoutError("read", 0.5)
     assert isinstance(timeout, TimeoutError)
+    assert isinstance(timeout, PyspinError)
     assert (timeout.operation, timeout.timeout) == ("read", 0.5)
     closed = messages.ConnectionClosedError()
     assert isinstance(closed, OSError)

@@ -3,7 +3,8 @@
 
 ::
 
-    SpinnakerError
+    PyspinError
+      SpinnakerError
         InvalidPacketError            (ValueError)     bytes that are no such message
           EIEIOPacketParsingError
         SpinnakerIOError              (OSError)        the socket reported an error
@@ -19,8 +20,10 @@ written for SpiNNMan needs no more than another import.
 
 from __future__ import annotations
 
+from pyspin.errors import PyspinError
 
-class SpinnakerError(Exception):
+
+class SpinnakerError(PyspinError):
     """The base of everything that this module defines."""
 
 

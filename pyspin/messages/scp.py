@@ -303,6 +303,12 @@ class AbstractSCPRequest(ABC, Generic[R_co]):
         )
         return head + self._data if self._data else head
 
+    def datagram_from(self, source_x: int, source_y: int) -> bytes:
+        """Return the UDP payload as a host sends it whose replies come through that chip."""
+        if self._sdp_header is not None:
+            self._sdp_header.update_for_send(source_x, source_y)
+        return self.datagram(source_x, source_y)
+
     @abstractmethod
     def get_scp_response(self) -> R_co:
         """Return an empty response of the kind that answers this request."""
