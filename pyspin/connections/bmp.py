@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The connection to a board management processor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .scamp import SCP_SCAMP_PORT, SCAMPConnection
+
+
+@dataclass(frozen=True)
+class BMPConnectionData:
+    """Where a BMP is: its address, the boards it manages, its port (None: the usual one)."""
+
+    ip_address: str
+    boards: Sequence[int] = (0,)
+    port_num: int | None = None
+
+
+class BMPConnection(SCAMPConnection):
+    """A connection to a BMP, which answers SCP as chip (0, 0)."""
+
+    def __init__(self, connection_data: BMPConnectionData, **settings: Any) -> None:
+        port = connection_data.port_num
+        super().__init__(
+            0,
+            0,
+            remote_host=connection_data.ip_address,
+            remote_port=SCP_SCAMP_PORT if port is None else port,
+            **settings,
+        )
+        self._boards = tuple(connection_data.boards)
+
+    @property
+    def boards(self) -> Sequence[int]:
+        """The boards that the BMP manages."""
+        return self._boards

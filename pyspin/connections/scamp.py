@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SCP requests and responses over UDP: the connection to a board's SC&MP."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from pyspin.messages import AbstractSCPRequest, SCPResult, scp_result
+
+from .abstract import AbstractSCPConnection
+from .sdp import PAD, SDPConnection
+from .udp import deadline_of, seconds_left
+
+# Where SC&MP and BC&MP listen (spinnaker_tools, ``spinnaker.h``, SDP_PORT).
+SCP_SCAMP_PORT = 17893
+
+# Pad and SDP header come before the result and the sequence number.
+_RESULT = struct.Struct("<10xHH")
+Response = tuple[SCPResult | int, int, bytes, int]
+
+
+class SCAMPConnection(SDPConnection, AbstractSCPConnection):
+    """A connection to the SC&MP of the board whose Ethernet chip is (chip_x, chip_y).
+
+    (255, 255) stands for the chip at the other end, whatever its coordinates.
+    """
+
+    def __init__(
+        self,
+        chip_x: int = 255,
+        chip_y: int = 255,
+        local_host: str | None = None,
+        local_port: int | None = None,
+        remote_host: str | None = None,
+        remote_port: int | None = None,
+        **settings: Any,
+    ) -> None:
+        if remote_port is None:
+            remote_port = SCP_SCAMP_PORT
+        super().__init__(
+            chip_x, chip_y, local_host, local_port, remote_host, remote_port, **settings
+        )
+        self._n_malformed = 0
+
+    @property
+    def chip_x(self) -> int:
+        """The x coordinate of the board's Ethernet chip."""
+        return self._chip_x
+
+    @property
+    def chip_y(self) -> int:
+        """The y coordinate of the board's Ethernet chip."""
+        return self._chip_y
+
+    @property
+    def n_malformed(self) -> int:
+        """How many datagrams were too short to be responses, and were passed over."""
+        return self._n_malformed
+
+    def update_chip_coordinates(self, x: int, y: int) -> None:
+        """Set the coordinates, once the machine has told them."""
+        if (x | y) & ~0xFF:
+            raise ValueError(f"chip coordinates must be in 0..255, not ({x}, {y})")
+        self._chip_x, self._chip_y = x, y
+
+    def get_scp_data(
+        self, scp_request: AbstractSCPRequest[Any], x: int | None = None, y: int | None = None
+    ) -> bytes:
+        """Return the datagram of a request whose reply comes back through chip (x, y).
+
+        By default that is this connection's chip. SpiNNMan's requests will do as well.
+        """
+        x = self._chip_x if x is None else x
+        y = self._chip_y if y is None else y
+        if isinstance(scp_request, AbstractSCPRequest):
+            return scp_request.datagram_from(x, y)
+        scp_request.sdp_header.update_for_send(x, y)
+        return PAD + scp_request.bytestring
+
+    def send_scp_request(self, scp_request: AbstractSCPRequest[Any]) -> None:
+        """Send a request once."""
+        self.send(self.get_scp_data(scp_request))
+
+    def send_scp_request_to(
+        self, scp_request: AbstractSCPRequest[Any], x: int, y: int, ip_address: str
+    ) -> None:
+        """Send a request once to another board, at an address, as if from its chip (x, y)."""
+        self.send_to(self.get_scp_data(scp_request, x, y), (ip_address, SCP_SCAMP_PORT))
+
+    def receive_scp_response(self, timeout: float | None = 1.0) -> Response:
+        """Wait for a response: (result, sequence, datagram, offset of its SDP header).
+
+        Datagrams too short to be one are counted and passed over. SpinnakerTimeoutError.
+        """
+        deadline = deadline_of(timeout)
+        while True:
+            data = self.receive(seconds_left(deadline))
+            if len(data) >= _RESULT.size:
+                result, sequence = _RESULT.unpack_from(data)
+                return scp_result(result), sequence, data, len(PAD)
+            self._n_malformed += 1
+
+    def receive_scp_response_with_address(
+        self, timeout: float | None = 1.0
+    ) -> tuple[SCPResult | int, int, bytes, int, str, int]:
+        """Wait for a response, and add the address and the port that it came from."""
+        deadline = deadline_of(timeout)
+        while True:
+            data, (host, port) = self.receive_with_address(seconds_left(deadline))
+            if len(data) >= _RESULT.size:
+                result, sequence = _RESULT.unpack_from(data)
+                return scp_result(result), sequence, data, len(PAD), host, port
+            self._n_malformed += 1
