@@ -268,3 +268,26 @@ def test_a_torus_has_an_address_for_each_board(host: socket.socket) -> None:
 def test_settings_are_checked(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         VirtualBoard(**settings)
+
+
+def boot_message(opcode: int, *operands: int, data: bytes = b"") -> bytes:
+    """Build a boot message: version 1, opcode, three operands, all big-endian."""
+    return struct.pack(">HI3I", 1, opcode, *operands) + data
+
+
+def test_a_board_without_power_wants_an_image(host: socket.socket) -> None:
+    with VirtualBoard(3, booted=False, boot_port=0) as board:
+        host.sendto(request(READ, 0x60000000, 4, 2), (board.host, board.port))
+        assert received(board, 1).dropped == {"not_booted": 1}
+        boot = (board.host, board.boot_port)
+        blocks = [boot_message(3, 255 << 8 | n, 0, 0, data=bytes(1024)) for n in range(3)]
+        for message in (boot_message(1, 0, 0, 2), *blocks[:2], boot_message(5, 1, 0, 0)):
+            host.sendto(message, boot)
+        assert not board.booted
+        for message in (b"junk", blocks[2], boot_message(5, 1, 0, 0)):
+            host.sendto(message, boot)
+        deadline = time.monotonic() + 60
+        while not board.booted:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        assert ask(host, board, READ, 0x60000000, 4, 2)[10] == 0x80

@@ -7,6 +7,7 @@ import logging
 import random
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from spinnman.connections.udp_packet_connections import SCAMPConnection
 from spinnman.data.spinnman_data_writer import SpiNNManDataWriter
 from spinnman.messages.scp.enums import Signal
 from spinnman.messages.scp.impl.read_memory import ReadMemory
+from spinnman.messages.spinnaker_boot import SpinnakerBootMessages
 from spinnman.model.enums import CPUState, UserRegister
 from spinnman.transceiver import Transceiver, create_transceiver_from_hostname
 
@@ -127,6 +129,21 @@ def test_a_machine_of_three_boards(connect: Connect, tmp_path: Path) -> None:
     assert transceiver.get_core_state_count(APP, CPUState.RUNNING) == 4
     transceiver.write_memory(5, 9, 0x60300000, b"elsewhere...")
     assert machine_at.read_memory(5, 9, 0x60300000, 12) == b"elsewhere..."
+
+
+def test_its_boot_image_boots() -> None:
+    unittest_setup()
+    set_config("Machine", "version", "5")
+    with (
+        VirtualBoard(5, booted=False, boot_port=0) as board,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+    ):
+        for message in SpinnakerBootMessages().messages:
+            sock.sendto(message.bytestring, (board.host, board.boot_port))
+        deadline = time.monotonic() + 60
+        while not board.booted:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
 
 
 def test_dead_parts_are_discovered(connect: Connect) -> None:

@@ -26,8 +26,10 @@ class Machine:
         addresses: Mapping[Place, bytes] | None = None,
         cores: int | Mapping[Place, int] = CORES,
         boot_time: int = 0,
+        booted: bool = True,
     ) -> None:
         self.geometry = geometry
+        self.booted = booted
         self.elapsed = 0.0
         """Seconds since boot, as last told."""
         self.flood = Flood(self._start)

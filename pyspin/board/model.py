@@ -3,8 +3,8 @@
 
 What SC&MP drops without a word is dropped here and counted: a datagram with over
 256 bytes of data, or too short for an SDP header; a request for which no transient
-tag is free; one that reaches for memory that is not there. A request too short for
-its arguments is refused with RC_LEN.
+tag is free; one that reaches for memory that is not there; everything before the
+machine is booted. A request too short for its arguments is refused with RC_LEN.
 """
 
 from __future__ import annotations
@@ -101,6 +101,9 @@ class Board:
         """
         if not SDP_BYTES <= len(datagram) <= MAX_DATAGRAM:
             self._drop("runt" if len(datagram) < SDP_BYTES else "oversize")
+            return None
+        if not self.machine.booted:
+            self._drop("not_booted")
             return None
         flags, tag, target, source, place, _ = SDP.unpack_from(datagram)
         if target >> 5:

@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import os
 import select
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,12 +16,13 @@ from types import TracebackType
 from typing import NamedTuple
 
 from ..messages import CPUState
+from .boot_rom import BOOT_PORT, BootRom
 from .cores import Core
 from .geometry import Geometry, Place, geometry_of
 from .machine import Machine
 from .model import Board, Message
 from .network import Impairment
-from .port import Port, bound
+from .port import Port, bound, taken
 from .stats import BoardStats
 
 __all__ = ["BoardAddress", "VirtualBoard"]
@@ -60,6 +62,8 @@ class VirtualBoard:
         cores: int | Mapping[Place, int] = 18,
         dead_chips: Iterable[Place] = (),
         dead_links: Iterable[tuple[int, int, int]] = (),
+        booted: bool = True,
+        boot_port: int = BOOT_PORT,
     ) -> None:
         """Bind to an address; the board answers after `start`.
 
@@ -71,6 +75,9 @@ class VirtualBoard:
         requests that find none of its `tags` transient tags free. `cores` is the number
         of working cores, of every chip or by chip. A link of `dead_links` is x, y and
         number, and is dead at both ends. Everything random follows from `seed`.
+
+        A board that is not `booted` answers no SCP until an image, whatever is in it,
+        has come to its `boot_port` (0: a free one) by the boot protocol.
 
         Raises ValueError for a setting out of range, OSError if an address is taken.
         """
@@ -85,11 +92,13 @@ class VirtualBoard:
             addresses={place: at.packed for place, at in hosts.items()},
             cores=cores,
             boot_time=int(time.time()),
+            booted=booted,
         )
         self._lock = threading.RLock()  # a function of on_message calls back
         self._began = time.monotonic()
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._boot_rom = BootRom()
         self._ports: dict[Place, Port] = {}
         with contextlib.ExitStack() as undo:
             for place, at in hosts.items():
@@ -105,10 +114,14 @@ class VirtualBoard:
                     seed=f"busy {unique}",
                 )
                 self._ports[place] = Port(sock, board, unique)
+            self._boot_socket = None if booted else bound(str(hosts[0, 0]), boot_port)
+            if self._boot_socket is not None:
+                undo.callback(self._boot_socket.close)
             self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             undo.pop_all()
         self.boards = [BoardAddress(*xy, p.host, p.port) for xy, p in self._ports.items()]
         self.host, self.port = self.boards[0].host, self.boards[0].port
+        self.boot_port = self._boot_socket.getsockname()[1] if self._boot_socket else boot_port
         self.hardware = geometry.hardware
         self.impair(requests=requests, replies=replies)
 
@@ -132,6 +145,8 @@ class VirtualBoard:
         os.close(self._wake)
         for port in self._ports.values():
             port.close()
+        if self._boot_socket is not None:
+            self._boot_socket.close()
 
     def __enter__(self) -> VirtualBoard:
         self.start()
@@ -144,6 +159,12 @@ class VirtualBoard:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def booted(self) -> bool:
+        """Whether the board answers SCP."""
+        with self._lock:
+            return self._machine.booted
 
     def impair(
         self, *, requests: Impairment | None = None, replies: Impairment | None = None
@@ -224,12 +245,20 @@ class VirtualBoard:
             with self._lock:
                 for port in self._ports.values():
                     port.step(readable, now, self._now())
+                if self._boot_socket is not None and self._boot_socket.fileno() in readable:
+                    self._boot(self._boot_socket)
+
+    def _boot(self, sock: socket.socket) -> None:
+        for datagram, _ in taken(sock):
+            if self._boot_rom.receive(datagram):
+                self._machine.booted = True
 
     def _wait(self) -> set[int]:
         """Wait for a datagram, a wake-up or the next arrival on a line."""
         with self._lock:
             ports = self._ports.values()
             fds = [sock.fileno() for port in ports for sock in port.sockets]
+            fds += [self._boot_socket.fileno()] if self._boot_socket else []
             dues = [port.next_due for port in ports]
         due = min((due for due in dues if due is not None), default=None)
         timeout = None if due is None else max(0.0, due - self._now())

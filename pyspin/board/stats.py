@@ -33,7 +33,7 @@ class BoardStats:
     """Requests that reached a core, by command number."""
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Datagrams that the board dropped without a word, by reason: `no_tag`, `oversize`,
-    `runt`, `abort`, `tag`, `no_chip`, `no_application`."""
+    `runt`, `abort`, `tag`, `no_chip`, `no_application`, `not_booted`."""
 
     def __add__(self, other: BoardStats) -> BoardStats:
         """Return the sums of two boards' counters."""
