@@ -73,6 +73,7 @@ TIME = click.FloatRange(0)
     show_default=True,
     help="Requests that may wait when there is a service time.",
 )
+@click.option("--unbooted", is_flag=True, help="Wait for an image at the boot port, 54321.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
 def board(
     hardware: str,
@@ -87,6 +88,7 @@ def board(
     busy: float,
     service_time: float,
     tags: int,
+    unbooted: bool,
     seed: int,
 ) -> None:
     """Serve virtual SpiNNaker boards: SCAMPs that answer SCP on loopback."""
@@ -108,6 +110,7 @@ def board(
                     busy=busy,
                     tags=tags,
                     service_time=service_time / 1e6,
+                    booted=not unbooted,
                 )
             except OSError as error:
                 raise click.ClickException(f"{address}:{port}: {error}") from None
