@@ -161,7 +161,7 @@ static spni_added check_heap(const spni_assembly *assembly,
     if (told >= 0 && assembly->heap_length >= 0
         && told != assembly->heap_length)
         return SPNI_REFUSED_HEAP_LENGTH;
-    if (told >= 0 && (uint64_t)told < assembly->min_length)
+    if (spni_assembly_contradicts(assembly, told))
         return SPNI_REFUSED_HEAP_LENGTH;
     if (packet->heap_address_bits != assembly->heap_address_bits)
         return SPNI_REFUSED_FLAVOUR;

@@ -84,6 +84,13 @@ static inline uint8_t *spni_assembly_place(const spni_assembly *assembly,
     return (uint8_t *)assembly->buffer.data + offset;
 }
 
+/* Whether what has arrived already goes beyond this HEAP_LEN (-1: not told). */
+static inline bool spni_assembly_contradicts(const spni_assembly *assembly,
+                                             int64_t heap_length)
+{
+    return heap_length >= 0 && (uint64_t)heap_length < assembly->min_length;
+}
+
 static inline bool spni_assembly_is_complete(const spni_assembly *assembly)
 {
     return assembly->heap_length >= 0

@@ -33,7 +33,8 @@ static inline void spni_sequel_set(spni_sequel *sequel,
     const uint8_t *header = packet->pointers - SPNI_HEADER_SIZE;
 
     sequel->header_length = (size_t)(packet->payload - header);
-    if (sequel->header_length > SPNI_SEQUEL_HEADER_MAX) {
+    if (sequel->header_length > SPNI_SEQUEL_HEADER_MAX
+        || spni_assembly_contradicts(assembly, packet->heap_length)) {
         sequel->assembly = NULL;
         return;
     }
