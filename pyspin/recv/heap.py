@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Heaps as they are received: thin owners of a reference-counted heap of the C library.
+
+Nothing is copied and nothing is parsed before it is asked for. The payload becomes one
+numpy array whose base is a `Memory`, the owner of the heap; every slice of it keeps that
+base, so the memory returns to its allocator with the last view.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._ffi import ffi, lib
+from ..items import DESCRIPTOR_ID, Flavour, RawDescriptor
+from ..memory import Memory
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Bytes = NDArray[np.uint8]
+
+_UINTPTR: Any = ffi.typeof("uintptr_t")
+_gc = ffi.gc
+_cast = ffi.cast
+_unref = lib.spn_heap_unref
+
+
+class RawItem(np.ndarray[tuple[int], np.dtype[np.uint8]]):
+    """An item as it was sent: a one-dimensional uint8 array that also has an identifier.
+
+    An addressed item is a writable view of the heap's payload and keeps the heap; an
+    immediate one holds the big-endian bytes of its value, as wide as the heap's addresses
+    (SPEAD protocol document, "Item pointers").
+    """
+
+    id: int
+    is_immediate: bool
+    _value: int
+
+    def __array_finalize__(self, parent: Any) -> None:
+        self.id = getattr(parent, "id", 0)
+        self.is_immediate = getattr(parent, "is_immediate", False)
+        self._value = getattr(parent, "_value", 0)
+
+    @property
+    def immediate_value(self) -> int:
+        """The value of an immediate item; ValueError for an addressed one."""
+        if not self.is_immediate:
+            raise ValueError(f"item {self.id:#x} is not immediate")
+        return self._value
+
+
+def _raw_item(array: Bytes, item: Any) -> RawItem:
+    raw = array.view(RawItem)
+    raw.id = item.id
+    raw.is_immediate = item.is_immediate
+    raw._value = item.value if item.is_immediate else 0
+    return raw
+
+
+@lru_cache(maxsize=64)
+def _flavour(heap_address_bits: int, bug_compat: int) -> Flavour:
+    return Flavour(4, 64, heap_address_bits, bug_compat)
+
+
+class _AnyHeap:
+    """What complete and incomplete heaps have in common. Any thread may read one."""
+
+    __slots__ = ("__weakref__", "_bug_compat", "_heap")
+
+    def __init__(self, heap: Any, bug_compat: int) -> None:
+        self._heap = heap
+        self._bug_compat = bug_compat
+
+    @property
+    def cnt(self) -> int:
+        """Heap identifier (HEAP_CNT)."""
+        return int(self._heap.cnt)
+
+    @property
+    def flavour(self) -> Flavour:
+        """The flavour that the heap was encoded in, with the stream's `bug_compat`."""
+        return _flavour(self._heap.heap_address_bits, self._bug_compat)
+
+    @property
+    def tag(self) -> int:
+        """The `tag` of the stream that the heap came through."""
+        return int(self._heap.tag)
+
+    @property
+    def received_length(self) -> int:
+        """Bytes of payload that arrived."""
+        return int(self._heap.received_length)
+
+    @property
+    def heap_length(self) -> int:
+        """Bytes of payload that the sender announced (HEAP_LENGTH), or -1."""
+        return int(self._heap.heap_length)
+
+    @property
+    def last_packet_time(self) -> float:
+        """When the last packet was read: seconds on the clock of `time.monotonic`."""
+        return float(self._heap.last_packet_ns) * 1e-9
+
+    def is_start_of_stream(self) -> bool:
+        """Say whether a stream control item announces the start of a stream."""
+        return bool(self._heap.is_start_of_stream)
+
+    def is_end_of_stream(self) -> bool:
+        """Say whether a stream control item announces the end of the stream."""
+        return bool(self._heap.is_end_of_stream)
+
+    def _immediate(self, item: Any) -> RawItem:
+        width = self._heap.heap_address_bits // 8
+        value = bytearray(item.value.to_bytes(width, "big"))
+        return _raw_item(np.frombuffer(value, np.uint8), item)
+
+    def __repr__(self) -> str:
+        return (
+            f"<pyspin.recv.{type(self).__name__} {self.cnt}: "
+            f"{self.received_length} bytes, {self.flavour}>"
+        )
+
+
+class Heap(_AnyHeap):
+    """A heap without gaps: its items can be read.
+
+    Usually it is passed to `pyspin.ItemGroup.update`. Any thread may use it.
+    """
+
+    __slots__ = ("_array",)
+
+    _array: Bytes
+
+    def _memory(self) -> Bytes:
+        """Return the whole payload: 1-D uint8, writable, keeps the heap."""
+        try:
+            return self._array
+        except AttributeError:
+            heap = self._heap
+            address = int(_cast(_UINTPTR, heap.payload))
+            if address:
+                array = np.asarray(Memory(heap, address, heap.payload_length))
+            else:
+                array = np.empty(0, np.uint8)
+            self._array = array
+            return array
+
+    def get_items(self) -> list[RawItem]:
+        """Return the items but for descriptors: addressed ones by address, then immediates.
+
+        Items of no bytes are left out. The addressed ones are views of the payload.
+        """
+        heap = self._heap
+        items = (heap.items[i] for i in range(heap.item_count))
+        return [
+            self._immediate(item) if item.is_immediate else self._addressed(item)
+            for item in items
+            if item.id != DESCRIPTOR_ID
+        ]
+
+    def get_descriptors(self) -> list[RawDescriptor]:
+        """Return the descriptors that the heap carries, in the order of their addresses.
+
+        What is malformed in one is found by `Descriptor.from_raw`, not here.
+        """
+        heap = self._heap
+        items = (heap.items[i] for i in range(heap.item_count))
+        found = [
+            RawDescriptor.decode(self._addressed(item).tobytes(), self._bug_compat)
+            for item in items
+            if item.id == DESCRIPTOR_ID and not item.is_immediate
+        ]
+        return [descriptor for descriptor in found if descriptor is not None]
+
+    def _addressed(self, item: Any) -> RawItem:
+        return _raw_item(self._memory()[item.value : item.value + item.length], item)
+
+
+class IncompleteHeap(_AnyHeap):
+    """A heap of which packets are missing; only streams with contiguous_only=False give it.
+
+    Its payload cannot be read, so `get_items` gives the immediate items alone and there are
+    no descriptors: `ItemGroup.update` refuses it.
+    """
+
+    __slots__ = ()
+
+    @property
+    def payload_ranges(self) -> list[tuple[int, int]]:
+        """The parts of the payload that arrived: (begin, end) sorted, touching ones joined.
+
+        Empty unless the stream was made with incomplete_keep_payload_ranges=True.
+        """
+        heap = self._heap
+        pairs = (heap.ranges[i] for i in range(heap.range_count))
+        return [(pair.begin, pair.end) for pair in pairs]
+
+    def get_items(self) -> list[RawItem]:
+        """Return the immediate items."""
+        heap = self._heap
+        items = (heap.items[i] for i in range(heap.item_count))
+        return [
+            self._immediate(item)
+            for item in items
+            if item.is_immediate and item.id != DESCRIPTOR_ID
+        ]
+
+
+def adopt(pointer: Any, bug_compat: int) -> Heap | IncompleteHeap:
+    """Return the owner of a reference to a heap that the C library has handed over."""
+    heap = _gc(pointer, _unref)
+    return Heap(heap, bug_compat) if heap.is_contiguous else IncompleteHeap(heap, bug_compat)
