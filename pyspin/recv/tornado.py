@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Receiving in Tornado."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+from tornado.ioloop import IOLoop
+from tornado.util import TimeoutError
+
+from . import ring as blocking_ring
+from . import stream as blocking_stream
+from .awaited import AwaitedSource
+from .source import AnyHeap
+from .turns import Turns
+
+__all__ = ["Ring", "Stream"]
+
+
+class _TornadoTurns(Turns["asyncio.Future[None]"]):
+    _loop: IOLoop
+
+    def _new_waiter(self) -> asyncio.Future[None]:
+        self._loop = IOLoop.current()
+        return asyncio.Future()
+
+    def _wake(self, waiter: asyncio.Future[None]) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    def _watch(self) -> None:
+        self._loop.add_handler(self._fd, self.serve, IOLoop.READ)
+
+    def _unwatch(self) -> None:
+        self._loop.remove_handler(self._fd)
+
+    def _call_soon(self, function: Callable[[], None]) -> None:
+        self._loop.add_callback(function)
+
+
+class _TornadoSource(AwaitedSource):
+    _turns: _TornadoTurns
+
+    async def get(  # type: ignore[override]
+        self, timeout: float | datetime.timedelta | None = None
+    ) -> AnyHeap:
+        """Take the next heap when there is one; concurrent calls are served in order.
+
+        `timeout` is as in `tornado.queues.Queue.get`: a timedelta, or a time on the clock of
+        `IOLoop.time`. Use it in place of `tornado.gen.with_timeout`, which leaves its
+        coroutine running, so that this takes a heap later which nobody gets.
+
+        Raises `Stopped` when there will be no more heaps, `tornado.util.TimeoutError` when
+        time runs out; no heap is lost then.
+        """
+        taking = self._turns.take(self.get_nowait)
+        if timeout is None:
+            return await taking
+        if isinstance(timeout, datetime.timedelta):
+            seconds = timeout.total_seconds()
+        else:
+            seconds = timeout - IOLoop.current().time()
+        try:
+            return await asyncio.wait_for(taking, seconds)
+        except asyncio.TimeoutError:
+            raise TimeoutError("no heap arrived in time") from None
+
+
+class Ring(_TornadoSource, blocking_ring.Ring):
+    """A `pyspin.recv.Ring` whose `get` and `get_many` are coroutines, for one loop at a time."""
+
+    def __init__(self, capacity: int = 4, *, bug_compat: int = 0) -> None:
+        super().__init__(capacity, bug_compat=bug_compat)
+        self._turns = _TornadoTurns(self.fd)
+
+
+class Stream(_TornadoSource, blocking_stream.Stream):
+    """A `pyspin.recv.Stream` whose `get` and `get_many` are coroutines, for one loop at a time.
+
+    Takes the same arguments; a shared `ring` must be a `Ring` of this module. `async for`
+    gives the heaps until the stream ends.
+    """
+
+    def __init__(self, *args: Any, ring: Ring | None = None, **kwargs: Any) -> None:
+        if not isinstance(ring, Ring | None):
+            raise TypeError(f"ring must be a pyspin.recv.tornado.Ring, not {ring!r}")
+        super().__init__(*args, ring=ring, **kwargs)
+        self._turns = _TornadoTurns(self.fd) if ring is None else ring._turns
