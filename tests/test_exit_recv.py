@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The interpreter ends cleanly whatever a stream is doing; each in a child process.
+
+A script that hangs fails by its deadline; one that crashes, by its status.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+TESTS = str(Path(__file__).parent)
+
+PROLOGUE = f"""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import faulthandler, gc, logging, os, sys, threading, time
+faulthandler.enable()
+logging.getLogger("pyspin").addHandler(logging.NullHandler())
+sys.path.insert(0, {TESTS!r})
+import packets, receiving
+import pyspin, pyspin.recv
+from receiving import bind, send, small_heaps, wait_until
+
+pool = pyspin.ThreadPool()
+
+def busy(stream):
+    "Keep a UDP reader at work, from a thread, for as long as the process lives."
+    port = bind(stream)
+    heap = packets.heap_packets(1, bytes(64000), size=8000)
+    def run():
+        while True:
+            send(heap, port)
+    threading.Thread(target=run, daemon=True).start()
+    stream.get()
+
+def endless():
+    "Return a stream whose memory reader is far from its end, with a full ring."
+    stream = pyspin.recv.Stream(pool)
+    stream.add_buffer_reader(b"".join(small_heaps(5000)))
+    wait_until(lambda: stream.stats.worker_blocked > 0)
+    return stream
+"""
+
+SCRIPTS = {
+    "idle stream": "stream = pyspin.recv.Stream(pool)",
+    "idle UDP reader": "stream = pyspin.recv.Stream(pool); bind(stream)",
+    "full ring": "stream = endless()",
+    "reader busy": "stream = pyspin.recv.Stream(pool, ring_heaps=64); busy(stream)",
+    "reader busy, ring full": """
+        stream = pyspin.recv.Stream(pool)
+        busy(stream)
+        wait_until(lambda: stream.stats.worker_blocked > 0)
+    """,
+    "partial heaps": """
+        stream = pyspin.recv.Stream(pool)
+        send([packets.data_packet(1, b"ab", 0, 4)], bind(stream))
+        wait_until(lambda: stream.stats.packets == 1)
+    """,
+    "daemon thread blocked in get": """
+        stream = pyspin.recv.Stream(pool)
+        threading.Thread(target=next, args=(stream, None), daemon=True).start()
+        time.sleep(0.05)
+    """,
+    "daemon threads taking": """
+        stream = pyspin.recv.Stream(pool, ring_heaps=64)
+        def take():
+            for heap in stream: pass
+        for _ in range(3): threading.Thread(target=take, daemon=True).start()
+        busy(stream)
+        time.sleep(0.05)
+    """,
+    "thread blocked in get that stop releases": """
+        stream = pyspin.recv.Stream(pool)
+        def take():
+            try: stream.get()
+            except pyspin.Stopped: pass
+        threading.Thread(target=take).start()
+        stream.stop()
+    """,
+    "stream in a cycle": """
+        class Node: pass
+        node = Node(); node.self = node; node.stream = endless()
+    """,
+    "stream collected while its reader is busy": """
+        stream = pyspin.recv.Stream(pool, ring_heaps=64)
+        busy(stream)
+        node = [stream]; node.append(node)
+        del stream, node
+        gc.collect()
+    """,
+    "stream collected in another thread": """
+        node = [endless()]; node.append(node); del node
+        thread = threading.Thread(target=gc.collect); thread.start(); thread.join()
+    """,
+    "pool dropped before its stream": "stream = endless(); del pool",
+    "pool stopped under a blocked get": """
+        stream = pyspin.recv.Stream(pool)
+        bind(stream)
+        getting = receiving.InThread(stream.get)
+        pool.stop()
+        try: getting.result()
+        except pyspin.Stopped: pass
+        else: sys.exit("not stopped")
+    """,
+    "pool stopped with a full ring": """
+        stream = endless()
+        pool.stop()
+        heaps = list(stream)
+        assert len(heaps) == 4, heaps
+    """,
+    "heap and views outlive everything": """
+        stream = pyspin.recv.Stream(pool)
+        stream.add_buffer_reader(packets.heap_packets(1, b"abc", [packets.addressed(4096, 0)])[0])
+        view = memoryview(stream.get().get_items()[0])
+        del stream, pool
+        gc.collect()
+        assert bytes(view) == b"abc"
+    """,
+    "buffer goes before its stream": """
+        data = bytearray(b"".join(small_heaps(100000)))
+        stream = pyspin.recv.Stream(pool, ring_heaps=1000)
+        stream.add_buffer_reader(data)
+        node = [data, stream]; node.append(node)
+        del data, stream, node
+        gc.collect()
+    """,
+    "asyncio stream with a waiter": """
+        import asyncio
+        from pyspin.recv.asyncio import Stream
+        async def main():
+            stream = Stream(pool)
+            bind(stream)
+            asyncio.ensure_future(stream.get())
+            await asyncio.sleep(0.01)
+        asyncio.run(main())
+    """,
+    "forked child": """
+        stream = endless()
+        child = os.fork()
+        if child == 0:
+            try: pyspin.recv.Stream(pool)
+            except (pyspin.Stopped, pyspin.errors.ForkedError): pass
+            stream.stop()
+            del stream
+            gc.collect()
+            sys.exit(7)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 7, status
+        assert stream.get().cnt == 1
+    """,
+    "stream made again in a forked child": """
+        import warnings
+        child = os.fork()
+        if child == 0:
+            stream = pyspin.recv.Stream(pyspin.ThreadPool())
+            stream.add_buffer_reader(small_heaps(1)[0])
+            sys.exit(stream.get().cnt)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 1, status
+    """,
+    "stop from a signal handler in a blocked get": """
+        stream = pyspin.recv.Stream(pool)
+        signal.signal(signal.SIGALRM, lambda number, frame: stream.stop())
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        try: stream.get()
+        except pyspin.Stopped: pass
+        else: sys.exit("not stopped")
+    """,
+}
+
+
+def start(script: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROLOGUE + textwrap.dedent(script)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_exit_is_clean_with(name: str) -> None:
+    with start(SCRIPTS[name]) as child:
+        try:
+            out, err = child.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            raise
+    assert (child.returncode, out, err) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "wait", ["stream.get()", "list(stream)", "stream.get_many(4)", "stream.get(timeout=1000)"]
+)
+def test_ctrl_c_ends_a_blocked_wait(wait: str) -> None:
+    script = f"""
+        stream = pyspin.recv.Stream(pool)
+        bind(stream)
+        print("waiting", flush=True)
+        {wait}
+    """
+    with start(script) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "waiting\n"
+            os.kill(child.pid, signal.SIGINT)
+            _, err = child.communicate(timeout=60)
+        except BaseException:
+            child.kill()
+            raise
+    assert child.returncode in (-signal.SIGINT, 130, 1)
+    assert err.rstrip().endswith("KeyboardInterrupt")
