@@ -16,8 +16,12 @@ import logging
 import os
 import threading
 import traceback
+from typing import TYPE_CHECKING
 
 from ._ffi import ffi, lib
+
+if TYPE_CHECKING:
+    from ._core import CData, spn_log_record
 
 __all__ = ["logger", "start"]
 
@@ -26,6 +30,9 @@ logger = logging.getLogger("pyspin")
 # Seconds of rest after the ring has been emptied: a flood is summed up meanwhile, and cannot
 # take the interpreter for itself.
 _REST = 0.05
+
+# At least the number of records that the ring holds.
+_RING = 256
 
 # Seconds that interpreter exit waits for the last records to be handled.
 _PATIENCE = 0.9
@@ -58,21 +65,19 @@ class Courier:
 
     def _run(self) -> None:
         record = ffi.new("spn_log_record *")
-        while True:
-            code = lib.spn_log_pop(-1, record)
-            if code == lib.SPN_ESTOPPED:
-                return
-            while code == 0:
+        while not self._ending.is_set():
+            if lib.spn_log_pop(-1, record) == 0:
                 hand_over(record.level, text_of(record.text, record.repeats))
-                code = lib.spn_log_try_pop(record)
-            push_level()
-            self._ending.wait(_REST)
+                hand_over_rest(record)
+                push_level()
+                self._ending.wait(_REST)
+        hand_over_rest(record)
 
 
-def text_of(text: object, repeats: int) -> str:
+def text_of(text: CData, repeats: int) -> str:
     """Return the text of a record, with how often it came beyond the first time."""
     # It may have been cut within a character, or quote bytes of the network.
-    line = ffi.string(text).decode(errors="replace")  # type: ignore[arg-type]
+    line = ffi.string(text).decode(errors="replace")
     return f"{line} (and {repeats} more times)" if repeats else line
 
 
@@ -82,6 +87,14 @@ def hand_over(level: int, text: str) -> None:
         logger.log(level, text)
     except Exception:
         traceback.print_exc()
+
+
+def hand_over_rest(record: spn_log_record) -> None:
+    """Log what is in the ring, but not for ever if others keep filling it."""
+    for _ in range(_RING):
+        if lib.spn_log_try_pop(record) != 0:
+            return
+        hand_over(record.level, text_of(record.text, record.repeats))
 
 
 def push_level() -> None:
