@@ -55,7 +55,8 @@ def without_randomisation() -> list[str]:
 def environment(name: str, tree: Path) -> dict[str, str]:
     log = tree / "reports" / "report"
     log.parent.mkdir()
-    options = f"log_path={log}:exitcode=66"
+    # Memory that nobody has is a MemoryError here too.
+    options = f"log_path={log}:exitcode=66:allocator_may_return_null=1"
     return {
         **os.environ,
         "LD_PRELOAD": library(name),
