@@ -69,6 +69,11 @@ def environment(name: str, tree: Path) -> dict[str, str]:
     }
 
 
+def is_refusal(report: str) -> bool:
+    """Whether a report only says that memory was asked for that nobody has."""
+    return all("failed to allocate" in line for line in report.splitlines())
+
+
 def main() -> int:
     if len(sys.argv) < 2 or sys.argv[1] not in FLAGS:
         sys.exit(__doc__)
@@ -82,9 +87,10 @@ def main() -> int:
     if not any(word.startswith(str(ROOT)) for word in chosen):
         pytest.append(str(ROOT / "tests"))
     run = subprocess.run([*without_randomisation(), *pytest], cwd=tree, env=environment(name, tree))
-    reports = sorted((tree / "reports").iterdir())
+    texts = [path.read_text(errors="replace") for path in sorted((tree / "reports").iterdir())]
+    reports = [text for text in texts if not is_refusal(text)]
     for report in reports[:5]:
-        print(report.read_text(errors="replace")[:8000])
+        print(report[:8000])
     print(f"{name} sanitizer: {len(reports)} reports")
     return run.returncode or (1 if reports else 0)
 
