@@ -2,30 +2,33 @@
 """Heaps as they are received: thin owners of a reference-counted heap of the C library.
 
 Nothing is copied and nothing is parsed before it is asked for. The payload becomes one
-numpy array whose base is a `Memory`, the owner of the heap; every slice of it keeps that
-base, so the memory returns to its allocator with the last view.
+numpy array whose base owns the heap; every slice of it keeps that base, so the memory
+returns to its allocator with the last view.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._ffi import ffi, lib
 from ..items import DESCRIPTOR_ID, Flavour, RawDescriptor
-from ..memory import Memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Bytes = NDArray[np.uint8]
 
-_UINTPTR: Any = ffi.typeof("uintptr_t")
+_BYTE = np.dtype(np.uint8)
 _gc = ffi.gc
-_cast = ffi.cast
+_buffer: Any = ffi.buffer
 _unref = lib.spn_heap_unref
+
+
+def _keep(heap: Any, payload: Any) -> None:
+    """Do nothing; what is bound to this as `heap` lives as long as `payload`."""
 
 
 class RawItem(np.ndarray[tuple[int], np.dtype[np.uint8]]):
@@ -133,21 +136,25 @@ class Heap(_AnyHeap):
 
     __slots__ = ("_array",)
 
-    _array: Bytes
+    def __init__(self, heap: Any, bug_compat: int) -> None:
+        self._heap = heap
+        self._bug_compat = bug_compat
+        self._array: Bytes | None = None
 
     def _memory(self) -> Bytes:
         """Return the whole payload: 1-D uint8, writable, keeps the heap."""
-        try:
-            return self._array
-        except AttributeError:
+        array = self._array
+        if array is None:
             heap = self._heap
-            address = int(_cast(_UINTPTR, heap.payload))
-            if address:
-                array = np.asarray(Memory(heap, address, heap.payload_length))
+            # A pointer that holds the heap, a buffer that holds the pointer, an array that
+            # holds the buffer: a third of the time of numpy's array interface.
+            if heap.payload:
+                payload = _gc(heap.payload, partial(_keep, heap))
+                array = np.frombuffer(_buffer(payload, heap.payload_length), _BYTE)
             else:
-                array = np.empty(0, np.uint8)
+                array = np.empty(0, _BYTE)
             self._array = array
-            return array
+        return array
 
     def get_items(self) -> list[RawItem]:
         """Return the items but for descriptors: addressed ones by address, then immediates.
