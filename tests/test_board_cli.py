@@ -9,6 +9,9 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -18,11 +21,21 @@ pytest.importorskip("rich")
 VERSION = struct.pack("<2x8BHH12x", 0x87, 255, 0, 0xFF, 255, 255, 0, 0, 0, 1)
 
 
-def start(*options: str) -> subprocess.Popen[str]:
+@contextmanager
+def start(*options: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `pyspin board`; it is killed at the end, and after two minutes in any case."""
     command = [sys.executable, "-m", "pyspin", "board", *options]
-    return subprocess.Popen(
+    with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
-    )
+    ) as child:
+        watchdog = threading.Timer(120, child.kill)
+        watchdog.start()
+        try:
+            yield child
+        finally:
+            watchdog.cancel()
+            watchdog.join()
+            child.kill()
 
 
 def line(child: subprocess.Popen[str]) -> str:
@@ -33,30 +46,24 @@ def line(child: subprocess.Popen[str]) -> str:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_interrupted(number: signal.Signals) -> None:
     with start("--hardware", "3", "--boards", "2", "--port", "0") as child:
-        try:
-            places = [re.findall(r"^SpiNN-3 at ([\d.]+):(\d+)$", line(child))[0] for _ in range(2)]
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                sock.settimeout(30)
-                for host, port in places:
-                    sock.sendto(VERSION, (host, int(port)))
-                    assert b"SC&MP/SpiNNaker" in sock.recv(512)
-            assert line(child) == "Ctrl-C ends it.\n"
-            child.send_signal(number)
-            out, err = child.communicate(timeout=60)
-        finally:
-            child.kill()
+        places = [re.findall(r"^SpiNN-3 at ([\d.]+):(\d+)$", line(child))[0] for _ in range(2)]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(30)
+            for host, port in places:
+                sock.sendto(VERSION, (host, int(port)))
+                assert b"SC&MP/SpiNNaker" in sock.recv(512)
+        assert line(child) == "Ctrl-C ends it.\n"
+        child.send_signal(number)
+        out, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (0, "")
     assert out.splitlines()[-1].startswith("2 received, 2 sent, 0 lost")
 
 
 def test_a_torus_has_three_boards_a_triad() -> None:
     with start("--triads", "2", "1", "--port", "0", "--host", "127.0.0.20") as child:
-        try:
-            lines = [line(child) for _ in range(7)]
-            child.send_signal(signal.SIGINT)
-            child.communicate(timeout=60)
-        finally:
-            child.kill()
+        lines = [line(child) for _ in range(7)]
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=60)
     assert [text.split(":")[0] for text in lines[:6]] == [
         f"SpiNN-5 at 127.0.0.{n}" for n in range(20, 26)
     ]

@@ -269,7 +269,11 @@ def test_the_pipeline_reads_all_through_a_bad_network(settings: dict[str, Any]) 
         )
         try:
             pipeline: Any = SCPRequestPipeLine(
-                connection, n_channels=8, intermediate_channel_waits=7, packet_timeout=0.05
+                connection,
+                n_channels=8,
+                intermediate_channel_waits=7,
+                n_retries=200,
+                packet_timeout=0.05,
             )
             for n in range(words):
                 pipeline.send_request(
