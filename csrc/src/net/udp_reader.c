@@ -3,8 +3,8 @@
  * work, so that the streams of a loop take turns. With UDP_GRO a message may
  * hold many datagrams of one size (the last may be shorter).
  *
- * Messages land in a bounce buffer and are fed from there. When the ring fills
- * in the middle of a batch, the reader keeps its place and goes on from there.
+ * Messages land in a bounce buffer and are fed from there, or in heaps as
+ * net/scatter.h plans it. When the ring fills in the middle of a batch, the reader keeps its place and goes on from there.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "net/coalesce.h"
+#include "net/scatter.h"
 #include "spead/feed.h"
 
 /* The headers of older C libraries lack them (linux/udp.h, linux/sock_diag.h,
@@ -48,6 +49,8 @@ typedef struct {
     uint32_t drops; /* of the socket, as last seen */
     spni_coalesce coalesce;
     uint8_t *bounce; /* MESSAGES slots */
+    spni_scatter *scatter; /* NULL: never */
+    unsigned planned;      /* messages whose iovecs are of a plan */
 
     /* The batch: messages from `next` on, the first of them from `position`
      * on, are still to be fed. */
@@ -120,6 +123,7 @@ static bool feed_message(udp_reader *reader)
 {
     struct mmsghdr *message = &reader->messages[reader->next];
     const uint8_t *data = reader->iovecs[reader->next].iov_base;
+    spni_scatter *scatter = reader->scatter;
     size_t length = message->msg_len;
     size_t segment = reader->segments[reader->next];
     bool is_cut = (message->msg_hdr.msg_flags & MSG_TRUNC) != 0;
@@ -128,8 +132,9 @@ static bool feed_message(udp_reader *reader)
     while (goes_on && reader->position < length) {
         size_t left = length - reader->position;
         size_t size = segment < left ? segment : left;
-        goes_on = feed_datagram(reader, data + reader->position, size,
-                                is_cut && size == left);
+        if (scatter == NULL || !spni_scatter_feed(scatter, &goes_on))
+            goes_on = feed_datagram(reader, data + reader->position, size,
+                                    is_cut && size == left);
         reader->position += size;
     }
     if (reader->position < length)
@@ -150,6 +155,8 @@ static void feed(udp_reader *reader)
         if (!feed_message(reader))
             break;
     }
+    if (reader->scatter != NULL)
+        spni_scatter_learn(reader->scatter);
     spni_stream_end_batch(stream,
                           stream->work.packets - reader->packets_before);
 }
@@ -172,11 +179,20 @@ static size_t count_received(udp_reader *reader)
     return bytes;
 }
 
-static void prepare(udp_reader *reader)
+/* How many messages to receive. */
+static unsigned prepare(udp_reader *reader)
 {
     /* Only those that the last call used have changed. */
     for (unsigned i = 0; i < reader->count; i++)
         reader->messages[i].msg_hdr.msg_controllen = CONTROL_SIZE;
+    for (unsigned i = 0; i < reader->planned; i++) {
+        reader->messages[i].msg_hdr.msg_iov = &reader->iovecs[i];
+        reader->messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    reader->planned = 0;
+    if (reader->scatter != NULL)
+        reader->planned = spni_scatter_plan(reader->scatter, reader->messages);
+    return reader->planned > 0 ? reader->planned : MESSAGES;
 }
 
 static void rest(udp_reader *reader, uint64_t now_ns, size_t bytes)
@@ -194,11 +210,12 @@ static void ready(spni_handler *handler, uint32_t events)
         (void *)((char *)handler - offsetof(udp_reader, handler));
     spn_stream *stream = reader->base.stream;
     uint64_t now_ns;
+    unsigned wanted;
     int count;
 
     (void)events;
-    prepare(reader);
-    count = recvmmsg(handler->fd, reader->messages, MESSAGES, MSG_DONTWAIT,
+    wanted = prepare(reader);
+    count = recvmmsg(handler->fd, reader->messages, wanted, MSG_DONTWAIT,
                      NULL);
     reader->count = count > 0 ? (unsigned)count : 0;
     reader->next = 0;
@@ -211,6 +228,10 @@ static void ready(spni_handler *handler, uint32_t events)
     now_ns = spni_now_ns();
     reader->packets_before = stream->work.packets;
     rest(reader, now_ns, count_received(reader));
+    if (reader->planned > 0)
+        spni_scatter_check(reader->scatter, reader->messages,
+                           reader->segments, reader->count,
+                           reader->max_size);
     spni_stream_begin_batch(stream, now_ns);
     feed(reader);
     spni_stream_settle(stream);
@@ -246,6 +267,7 @@ static void free_reader(udp_reader *reader)
 {
     if (reader->bounce != MAP_FAILED)
         munmap(reader->bounce, MESSAGES * SLOT_SIZE);
+    spni_scatter_free(reader->scatter);
     free(reader);
 }
 
@@ -337,6 +359,12 @@ int spn_stream_add_udp_reader(spn_stream *stream, int fd,
     if (reader->bounce == MAP_FAILED)
         goto free_reader;
     init_messages(reader);
+    if (config->scatter) {
+        reader->scatter = spni_scatter_new(stream, reader->bounce, SLOT_SIZE,
+                                           LARGEST_MESSAGE);
+        if (reader->scatter == NULL)
+            goto free_reader;
+    }
     set_options(fd, config);
     init_coalesce(reader, stream);
     code = spni_stream_add_reader(stream, &reader->base);

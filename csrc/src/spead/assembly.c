@@ -40,6 +40,7 @@ void spni_assembly_begin(spni_assembly *assembly, const spni_packet *packet,
     assembly->received_length = 0;
     assembly->is_start = false;
     assembly->is_end = false;
+    assembly->home = NULL;
     assembly->copy = copy;
     assembly->allocator = allocator;
     spni_allocator_ref(allocator);
@@ -110,6 +111,12 @@ static spni_added make_room(spni_assembly *assembly, int64_t heap_length,
 
     if (length == 0 || offset + length <= assembly->buffer.capacity)
         return SPNI_ADDED;
+    if (assembly->home != NULL && offset + length <= assembly->home->size) {
+        assembly->buffer = *assembly->home;
+        *assembly->home = (spni_buffer){0};
+        assembly->home = NULL;
+        return SPNI_ADDED;
+    }
     size = choose_size(assembly, heap_length, offset + length, length);
     if (size == 0)
         return SPNI_REFUSED_MEMORY;

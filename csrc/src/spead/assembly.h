@@ -37,6 +37,7 @@ typedef struct spni_assembly {
     spni_copy copy;
     spn_allocator *allocator; /* a reference */
     spni_buffer buffer;
+    spni_buffer *home; /* to be the buffer, when one is needed; NULL: none */
     spni_ranges ranges;
     spni_pointers pointers;
     size_t slot;                 /* the heap table's */

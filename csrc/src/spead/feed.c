@@ -13,7 +13,8 @@ static bool wants_more(const spn_stream *stream)
 }
 
 /* The heap that the packet belongs to; begun, if there was none. */
-static spni_assembly *find_heap(spn_stream *stream, const spni_packet *packet)
+static spni_assembly *find_heap(spn_stream *stream, const spni_packet *packet,
+                                spni_buffer *home)
 {
     spni_assembly *assembly = spni_table_find(&stream->table, packet->cnt);
     spni_assembly *evicted;
@@ -26,10 +27,11 @@ static spni_assembly *find_heap(spn_stream *stream, const spni_packet *packet)
         spni_deliver(stream, evicted);
     }
     assembly = spni_table_open(&stream->table, packet->cnt);
-    if (assembly != NULL)
-        spni_assembly_begin(
-            assembly, packet, stream->allocator,
-            __atomic_load_n(&stream->copy, __ATOMIC_RELAXED));
+    if (assembly == NULL)
+        return NULL;
+    spni_assembly_begin(assembly, packet, stream->allocator,
+                        __atomic_load_n(&stream->copy, __ATOMIC_RELAXED));
+    assembly->home = home;
     return assembly;
 }
 
@@ -90,26 +92,38 @@ static void count_packet(spn_stream *stream, size_t length)
     stream->last_length = length;
 }
 
-static void add_packet(spn_stream *stream, const spni_packet *packet)
+static void remember(spn_stream *stream, spni_assembly *assembly,
+                     const spni_packet *packet)
+{
+    if (!assembly->is_end)
+        spni_sequel_set(&stream->sequel, assembly, packet);
+    if (packet->payload_offset > 0)
+        return;
+    stream->first_header_length = packet->length - packet->payload_length;
+    stream->first_payload_length = packet->payload_length;
+}
+
+static void add_packet(spn_stream *stream, const spni_packet *packet,
+                       spni_buffer *home)
 {
     spni_assembly *assembly;
     spni_added added;
 
     count_packet(stream, packet->length);
-    assembly = find_heap(stream, packet);
+    assembly = find_heap(stream, packet, home);
     if (assembly == NULL) {
         spni_count_refused(&stream->work, SPNI_OUT_OF_MEMORY, packet);
         return;
     }
     added = spni_assembly_add(assembly, packet);
+    assembly->home = NULL;
     if (added != SPNI_ADDED) {
         refuse(stream, assembly, packet, added);
         return;
     }
     count_payload(stream, assembly, packet->payload_offset, packet->payload,
                   packet->payload_length);
-    if (!assembly->is_end)
-        spni_sequel_set(&stream->sequel, assembly, packet);
+    remember(stream, assembly, packet);
     conclude(stream, assembly);
 }
 
@@ -157,7 +171,7 @@ bool spni_stream_add_datagram(spn_stream *stream, const uint8_t *data,
         stream->work.rejected_size_mismatch++;
         spni_log(SPN_LOG_INFO, "packet rejected: bytes follow it");
     } else {
-        add_packet(stream, &packet);
+        add_packet(stream, &packet, NULL);
     }
     return wants_more(stream);
 }
@@ -178,8 +192,15 @@ bool spni_stream_add_bytes(spn_stream *stream, const uint8_t *data,
         spni_count_rejected(&stream->work, decoded);
     } else {
         *used = packet.length;
-        add_packet(stream, &packet);
+        add_packet(stream, &packet, NULL);
     }
+    return wants_more(stream);
+}
+
+bool spni_stream_add_placed(spn_stream *stream, const spni_packet *packet,
+                            spni_buffer *home)
+{
+    add_packet(stream, packet, home);
     return wants_more(stream);
 }
 

@@ -18,6 +18,12 @@ bool spni_stream_add_datagram(spn_stream *stream, const uint8_t *data,
 bool spni_stream_add_bytes(spn_stream *stream, const uint8_t *data,
                            size_t length, size_t *used);
 
+/* One packet that has been compared with a plan (net/scatter.h) and whose
+ * payload lies at its place already. `home` is the buffer that it lies in if it
+ * begins a heap, which then takes the buffer over; else NULL. */
+bool spni_stream_add_placed(spn_stream *stream, const spni_packet *packet,
+                            spni_buffer *home);
+
 /* The batch, or what could be fed of it, is over: deliver its heaps and publish
  * its counters. `packets` is what max_batch counts. */
 void spni_stream_end_batch(spn_stream *stream, uint64_t packets);

@@ -45,7 +45,7 @@ typedef struct {
     int64_t heap_length;     /* -1: not told */
     uint64_t payload_offset; /* in the heap */
     size_t payload_length;
-    const uint8_t *payload;
+    const uint8_t *payload; /* after the pointers, unless it was placed */
     const uint8_t *pointers; /* big-endian, at any address */
     size_t pointer_count;
     size_t offset_position;  /* in the packet, of the pointer PAYLOAD_OFFSET */

@@ -32,7 +32,8 @@ static inline void spni_sequel_set(spni_sequel *sequel,
 {
     const uint8_t *header = packet->pointers - SPNI_HEADER_SIZE;
 
-    sequel->header_length = (size_t)(packet->payload - header);
+    sequel->header_length =
+        SPNI_HEADER_SIZE + packet->pointer_count * SPNI_POINTER_SIZE;
     if (sequel->header_length > SPNI_SEQUEL_HEADER_MAX
         || spni_assembly_contradicts(assembly, packet->heap_length)) {
         sequel->assembly = NULL;

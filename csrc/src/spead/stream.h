@@ -47,6 +47,8 @@ struct spn_stream {
     spni_table table;
     spni_sequel sequel;
     uint64_t now_ns; /* when the packets being fed were read */
+    size_t first_header_length; /* of the packet that began the last heap */
+    size_t first_payload_length;
     spni_heap_queue outbox;
     size_t outbox_limit; /* with so many the outbox is emptied */
     size_t last_length;  /* bytes of the packet being fed */
