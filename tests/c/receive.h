@@ -31,12 +31,19 @@ static inline receiver receiver_new(spn_stream_config config,
     return r;
 }
 
-static inline void receiver_free(receiver *r)
+/* The same as receiver_free, while heaps are still held. */
+static inline void receiver_free_keeping(receiver *r)
 {
     spn_stream_unref(r->stream);
     spn_ring_unref(r->ring);
     spn_threads_unref(r->threads);
+}
+
+static inline void receiver_free(receiver *r)
+{
+    receiver_free_keeping(r);
     CHECK_EQ(spn_heaps_live(), 0);
+    CHECK_EQ(spn_buffers_live(), 0);
 }
 
 /* The next heap, or NULL once the stream has stopped. */
