@@ -128,6 +128,9 @@ def element_type(ctype: Any) -> str:
 
 def argument(ctype: Any) -> str:
     """Return the Python type of a value that C takes."""
+    name = handle(ctype)
+    if name and not is_opaque(name):
+        return f"{name} | Out[{name}]"  # one, or the first of several
     if ctype.kind != "pointer" or handle(ctype):
         return result(ctype)
     if ctype.item.kind == "primitive":

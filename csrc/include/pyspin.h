@@ -401,6 +401,10 @@ size_t spn_packets_length(const spn_packets *packets, size_t index);
 size_t spn_packets_write(const spn_packets *packets, size_t index,
                          uint64_t cnt, void *out);
 
+/* Write them all, one behind the other: spn_packets_total bytes. */
+void spn_packets_write_all(const spn_packets *packets, uint64_t cnt,
+                           void *out);
+
 /* ---- sending: senders --------------------------------------------------- */
 
 /* Heaps in, UDP packets out: a queue, a rate and a socket, on one thread of a

@@ -442,3 +442,11 @@ size_t spn_packets_write(const spn_packets *packets, size_t index, uint64_t cnt,
     }
     return (size_t)(to - (uint8_t *)out);
 }
+
+void spn_packets_write_all(const spn_packets *packets, uint64_t cnt, void *out)
+{
+    uint8_t *to = out;
+    for (size_t i = 0; i < packets->count; i++) {
+        to += spn_packets_write(packets, i, cnt, to);
+    }
+}
