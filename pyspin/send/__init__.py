@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Send SPEAD heaps: over UDP, or as bytes.
+
+Make a `Heap`, or let an `ItemGroup` make one of what has changed, and hand it to a `UdpStream`;
+`pyspin.send.asyncio` has one to await.
+"""
+
+from __future__ import annotations
+
+from .bytes_stream import BytesStream
+from .config import StreamConfig
+from .generator import HeapGenerator, ItemGroup
+from .heap import Heap
+from .packets import PacketGenerator
+from .stats import SenderStats
+from .udp import UdpStream
+
+__all__ = [
+    "BytesStream",
+    "Heap",
+    "HeapGenerator",
+    "ItemGroup",
+    "PacketGenerator",
+    "SenderStats",
+    "StreamConfig",
+    "UdpStream",
+]

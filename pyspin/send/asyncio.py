@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Send heaps over UDP from asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+from collections import deque
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from .._ffi import check, ffi, lib
+from .heap import Heap
+from .sender import Sender
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from ..threads import ThreadPool
+
+_BATCH = 64
+
+
+class UdpStream(Sender):
+    """Send heaps as UDP packets; the same forms as `pyspin.send.UdpStream`.
+
+    `loop` is the event loop of futures when none is running and none is given. Unlike the
+    socket work, which is done on the thread pool, the methods are for the thread of the loop.
+
+    As an asynchronous context manager it waits for what is in flight and stops, or stops at
+    once when the block has raised.
+    """
+
+    def __init__(
+        self,
+        thread_pool: ThreadPool,
+        *args: Any,
+        loop: asyncio.AbstractEventLoop | None = None,
+        gso: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(thread_pool, args, kwargs, gso)
+        self._loop = loop
+        self._futures: dict[int, asyncio.Future[int]] = {}
+        # A flush ends when the heap of this token has, as heaps end in order.
+        self._flushes: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._pending: dict[asyncio.AbstractEventLoop, int] = {}
+        self._completions = ffi.new("spn_completion[]", _BATCH)
+
+    @property
+    def fd(self) -> int:
+        """A descriptor that is readable while there are results to be taken; do not read it."""
+        return check(lib.spn_sender_fd(self._sender))
+
+    def async_send_heap(
+        self,
+        heap: Heap,
+        cnt: int = -1,
+        loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        substream_index: int = 0,
+    ) -> asyncio.Future[int]:
+        """Queue a heap now, and return a future of the bytes sent, headers included.
+
+        Not a coroutine: the order of the calls is the order of the heaps. The future has the
+        errors of `pyspin.send.UdpStream.send_heap`, those of a refused heap too; a heap that
+        cannot be cut into packets is a `ValueError` at once. Cancelling the future does not
+        take the heap back.
+        """
+        loop = self._choose_loop(loop)
+        future: asyncio.Future[int] = loop.create_future()
+        try:
+            token = self._submit(heap, cnt, substream_index, direct=False)
+        except OSError as error:
+            future.set_exception(error)
+            return future
+        self._futures[token] = future
+        self._watch(loop)
+        return future
+
+    async def async_flush(self) -> None:
+        """Wait until all heaps handed over before this call are done with, well or not."""
+        if self._futures:
+            loop = asyncio.get_running_loop()
+            last = next(reversed(self._futures))
+            future = loop.create_future()
+            self._flushes.append((last, future))
+            self._watch(loop)
+            await future
+
+    def _choose_loop(self, loop: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop:
+        if loop is not None:
+            return loop
+        try:
+            return asyncio.get_running_loop()
+        except RuntimeError:
+            if self._loop is None:
+                raise
+            return self._loop
+
+    # One reader a loop that has futures pending. It holds the stream, so a stream with pending
+    # futures is not collected.
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        for other in [other for other in self._pending if other.is_closed()]:
+            del self._pending[other]
+        if loop not in self._pending:
+            loop.add_reader(self.fd, self._on_ready, loop)
+        self._pending[loop] = self._pending.get(loop, 0) + 1
+
+    def _unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._pending[loop] -= 1
+        if not self._pending[loop]:
+            del self._pending[loop]
+            loop.remove_reader(self.fd)
+
+    def _on_ready(self, loop: asyncio.AbstractEventLoop) -> None:
+        done = self._completions
+        count = lib.spn_sender_try_pop(self._sender, done, _BATCH)
+        if count == -errno.EAGAIN:  # another loop was faster
+            return
+        for i in range(check(count)):
+            token, result = done[i].token, done[i].result
+            future = self._futures.pop(token)
+            self._in_loop(loop, future, self._finish, future, token, result)
+            while self._flushes and self._flushes[0][0] <= token:
+                flush = self._flushes.popleft()[1]
+                self._in_loop(loop, flush, self._finish_flush, flush)
+
+    def _in_loop(
+        self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], call: Any, *args: Any
+    ) -> None:
+        """Call where `future` belongs; a loop that has been closed needs no answer."""
+        owner = future.get_loop()
+        if owner is loop:
+            call(*args)
+        else:
+            with contextlib.suppress(RuntimeError):
+                owner.call_soon_threadsafe(call, *args)
+
+    def _finish(self, future: asyncio.Future[int], token: int, result: int) -> None:
+        self._unwatch(future.get_loop())
+        try:
+            size = self._settle(token, result)
+        except Exception as error:
+            if not future.done():
+                future.set_exception(error)
+        else:
+            if not future.done():
+                future.set_result(size)
+
+    def _finish_flush(self, future: asyncio.Future[None]) -> None:
+        self._unwatch(future.get_loop())
+        if not future.done():
+            future.set_result(None)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                await self.async_flush()
+        finally:
+            self.stop()

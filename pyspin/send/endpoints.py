@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a UDP stream sends to: the forms of its arguments, names to addresses, the socket."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import socket_errors
+from .config import StreamConfig
+
+DEFAULT_BUFFER_SIZE = 524288
+"""Bytes asked for the socket's send buffer."""
+
+Endpoint = tuple[str, int]
+
+_logger = logging.getLogger("pyspin")
+
+_HOST_NAMES = ("hostname", "port", "config", "buffer_size")
+_LIST_NAMES = ("endpoints", "config", "buffer_size")
+_SOCKET_NAMES = ("socket", "endpoints", "config")
+
+
+@dataclass
+class Destination:
+    """The arguments of a UDP stream after its thread pool, whatever their form."""
+
+    endpoints: list[Endpoint]
+    config: StreamConfig = field(default_factory=StreamConfig)
+    buffer_size: int = DEFAULT_BUFFER_SIZE
+    socket: socket.socket | None = None
+    ttl: int | None = None
+    interface_address: str | None = None
+    interface_index: int | None = None
+
+
+@dataclass(frozen=True)
+class Address:
+    """A resolved endpoint."""
+
+    family: int
+    host: str  # numeric
+    port: int
+    scope: int
+
+    @property
+    def is_multicast(self) -> bool:
+        return ipaddress.ip_address(self.host.partition("%")[0]).is_multicast
+
+
+def parse_destination(args: Sequence[Any], kwargs: dict[str, Any]) -> Destination:
+    """Return what the arguments say, in any of the forms that `UdpStream` shows."""
+    named = _name_arguments(args, kwargs)
+    if "multicast_group" in named:
+        named["hostname"] = named.pop("multicast_group")
+    endpoints = list(named.pop("endpoints", None) or ())
+    if "hostname" in named or "port" in named:
+        try:
+            endpoints.insert(0, (named.pop("hostname"), named.pop("port")))
+        except KeyError as error:
+            raise TypeError(f"missing argument {error}") from None
+    for name in named:
+        if name not in Destination.__dataclass_fields__:
+            raise TypeError(f"unexpected argument {name!r}")
+    destination = Destination(endpoints, **named)
+    _check(destination)
+    return destination
+
+
+def _name_arguments(args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    names: tuple[str, ...] = _HOST_NAMES
+    if args and isinstance(args[0], socket.socket):
+        names = _SOCKET_NAMES
+    elif args and not isinstance(args[0], str):
+        names = _LIST_NAMES
+    named = dict(zip(names, args, strict=False))
+    if names is _SOCKET_NAMES:
+        named["buffer_size"] = 0  # as its owner has set it
+    for option in args[len(names) :]:
+        name = _name_option(option)
+        if name in named:
+            raise TypeError(f"too many arguments: {option!r}")
+        named[name] = option
+    for name, value in kwargs.items():
+        if name in named:
+            raise TypeError(f"argument {name!r} was given twice")
+        named[name] = value
+        if name == "ttl" and value is None:
+            del named[name]
+    return named
+
+
+def _name_option(option: Any) -> str:
+    """Return the name of an argument behind buffer_size, which its type tells."""
+    if option is None or isinstance(option, socket.socket):
+        return "socket"
+    return "interface_address" if isinstance(option, str) else "ttl"
+
+
+def _check(destination: Destination) -> None:
+    if not isinstance(destination.config, StreamConfig):
+        raise TypeError(f"config must be a StreamConfig, not {destination.config!r}")
+    if not destination.endpoints:
+        raise ValueError("endpoints must not be empty")
+    for endpoint in destination.endpoints:
+        try:
+            host, port = endpoint
+        except (TypeError, ValueError):
+            raise TypeError(f"an endpoint must be (host, port), not {endpoint!r}") from None
+        if not isinstance(host, str):
+            raise TypeError(f"hostname must be a str, not {host!r}")
+        if not isinstance(port, int) or not 0 <= port <= 65535:
+            raise TypeError(f"port must be an int in 0..65535, not {port!r}")
+    if destination.buffer_size < 0:
+        raise ValueError(f"buffer_size must be at least 0, not {destination.buffer_size}")
+    if destination.ttl is not None and not 0 <= destination.ttl <= 255:
+        raise ValueError(f"ttl must be in 0..255, not {destination.ttl}")
+
+
+def resolve(endpoints: Iterable[Endpoint], family: int) -> list[Address]:
+    """Return the first address of each endpoint; all must be of one family.
+
+    `family` is that of the socket, or AF_UNSPEC for that of the first. `SocketError` for a
+    name that is not known, `ValueError` for an address of another family.
+    """
+    addresses: list[Address] = []
+    for host, port in endpoints:
+        with socket_errors():
+            found = socket.getaddrinfo(host or None, port, type=socket.SOCK_DGRAM)
+        usable = [entry for entry in found if family in (socket.AF_UNSPEC, entry[0])]
+        if not usable:
+            raise ValueError(f"endpoint {host!r} is not of the family of the socket")
+        family, name = usable[0][0], usable[0][4]
+        scope = int(name[3]) if len(name) == 4 else 0
+        addresses.append(Address(family, str(name[0]).partition("%")[0], int(name[1]), scope))
+    return addresses
+
+
+def open_socket(destination: Destination) -> tuple[socket.socket, list[Address]]:
+    """Return a socket that is ready to send, and where to; the caller closes it.
+
+    A socket that was given is duplicated. `SocketError` where the system refuses.
+    """
+    given = destination.socket
+    addresses = resolve(destination.endpoints, given.family if given else socket.AF_UNSPEC)
+    with socket_errors():
+        sock = given.dup() if given else socket.socket(addresses[0].family, socket.SOCK_DGRAM)
+        try:
+            _configure(sock, destination, addresses)
+        except BaseException:
+            sock.close()
+            raise
+    return sock, addresses
+
+
+def _configure(sock: socket.socket, destination: Destination, addresses: list[Address]) -> None:
+    is_ipv6 = sock.family == socket.AF_INET6
+    all_multicast = all(address.is_multicast for address in addresses)
+    if destination.ttl is not None:
+        if not all_multicast:
+            raise ValueError(f"ttl {destination.ttl} needs a multicast group as destination")
+        _set_ttl(sock, destination.ttl, is_ipv6)
+    if destination.interface_index is not None:
+        if not (all_multicast and is_ipv6):
+            raise ValueError("interface_index needs an IPv6 multicast group as destination")
+        index = destination.interface_index
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+    if destination.interface_address:
+        _set_interface(sock, destination, all_multicast and not is_ipv6)
+    if destination.buffer_size:
+        _set_buffer_size(sock, destination.buffer_size)
+
+
+def _set_ttl(sock: socket.socket, ttl: int, is_ipv6: bool) -> None:
+    if is_ipv6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, ttl)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
+
+
+def _set_interface(sock: socket.socket, destination: Destination, multicast: bool) -> None:
+    """For a group the interface to send from, otherwise the source address."""
+    (local,) = resolve([(str(destination.interface_address), 0)], socket.AF_UNSPEC)
+    if destination.ttl is not None and not multicast:
+        raise ValueError("interface_address needs an IPv4 multicast group as destination")
+    if multicast:
+        packed = socket.inet_pton(socket.AF_INET, local.host)
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, packed)
+    else:
+        sock.bind((local.host, 0))
+
+
+def _set_buffer_size(sock: socket.socket, size: int) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+    # Linux doubles what is asked for, to cover its own overhead, and reports that.
+    actual = sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    if actual < size:
+        _logger.warning(
+            "send buffer of %d bytes asked for but only %d received; see net.core.wmem_max",
+            size,
+            actual,
+        )

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Heaps with what has changed in an item group since the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from .. import items
+from ..items import Flavour, Item
+from .heap import Heap
+
+Which = Literal["stale", "all", "none"]
+
+_MODES = ("stale", "all", "none")
+
+
+@dataclass
+class _Sent:
+    """What of an item has been sent."""
+
+    item: Item
+    version: int | None = None  # of the value
+    descriptor: int | None = None  # the number of the heap that had it
+
+
+class HeapGenerator:
+    """Make heaps of those items of `item_group` that are *stale*.
+
+    A descriptor is stale when it was never put into a heap, or when that was
+    `descriptor_frequency` heaps ago (None: once is enough). A value is stale when it was never
+    put into a heap, or its item's version has changed since. An item that has been replaced in
+    the group counts as new. Items without a value have their descriptors sent only.
+
+    `flavour` is that of the heaps that it makes. Not for several threads at once.
+    """
+
+    def __init__(
+        self,
+        item_group: items.ItemGroup,
+        descriptor_frequency: int | None = None,
+        flavour: Flavour = Flavour(),  # noqa: B008 (immutable)
+    ) -> None:
+        self._item_group: items.ItemGroup | None = item_group
+        self._descriptor_frequency = descriptor_frequency
+        self._flavour = flavour
+        self._sent: dict[int, _Sent] = {}
+        self._heaps = 0
+
+    def add_to_heap(self, heap: Heap, descriptors: Which = "stale", data: Which = "stale") -> Heap:
+        """Add stale descriptors and values, all, or none of them, to `heap`; return it.
+
+        `ValueError` if `descriptors` or `data` is none of these words.
+        """
+        _check_mode("descriptors", descriptors)
+        _check_mode("data", data)
+        for item in self._items():
+            sent = self._sent.get(item.id)
+            if sent is None or sent.item is not item:
+                sent = self._sent[item.id] = _Sent(item)
+            if self._wants_descriptor(sent, descriptors):
+                heap.add_descriptor(item)
+                sent.descriptor = self._heaps
+            if _wants_value(sent, data):
+                version = item.version
+                heap.add_item(item)
+                sent.version = version
+        self._heaps += 1
+        return heap
+
+    def _items(self) -> Iterable[Item]:
+        return () if self._item_group is None else self._item_group.values()
+
+    def _wants_descriptor(self, sent: _Sent, which: Which) -> bool:
+        if which != "stale":
+            return which == "all"
+        if sent.descriptor is None:
+            return True
+        frequency = self._descriptor_frequency
+        return frequency is not None and self._heaps - sent.descriptor >= frequency
+
+    def get_heap(self, descriptors: Which = "stale", data: Which = "stale") -> Heap:
+        """Return a new heap with what `add_to_heap` adds."""
+        return self.add_to_heap(Heap(self._flavour), descriptors, data)
+
+    def get_start(self) -> Heap:
+        """Return a heap that says only that the stream starts."""
+        heap = Heap(self._flavour)
+        heap.add_start()
+        return heap
+
+    def get_end(self) -> Heap:
+        """Return a heap that says only that the stream ends."""
+        heap = Heap(self._flavour)
+        heap.add_end()
+        return heap
+
+
+class ItemGroup(items.ItemGroup, HeapGenerator):
+    """An item group that makes heaps of its own stale items.
+
+    >>> import numpy as np
+    >>> group = ItemGroup()
+    >>> item = group.add_item(None, "gain", "of one antenna", (2,), np.float32)
+    >>> item.value = np.ones(2, np.float32)
+    >>> group.get_heap()
+    <Heap with 2 items, Flavour(4, 64, 40, 0)>
+    """
+
+    def __init__(
+        self,
+        descriptor_frequency: int | None = None,
+        flavour: Flavour = Flavour(),  # noqa: B008 (immutable)
+    ) -> None:
+        items.ItemGroup.__init__(self)
+        HeapGenerator.__init__(self, self, descriptor_frequency, flavour)
+        self._item_group = None  # a cycle would hold its arrays
+
+    def _items(self) -> Iterable[Item]:
+        return self.values()
+
+
+def _wants_value(sent: _Sent, which: Which) -> bool:
+    if which == "none" or sent.item.value is None:
+        return False
+    return which == "all" or sent.version != sent.item.version
+
+
+def _check_mode(name: str, which: Which) -> None:
+    if which not in _MODES:
+        raise ValueError(f"{name} must be 'stale', 'all' or 'none', not {which!r}")

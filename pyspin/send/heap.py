@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A heap to be sent: items by reference, cut into packets when it is needed."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, final
+
+from .._ffi import check, ffi, lib, own
+from ..items import (
+    CTRL_STREAM_START,
+    CTRL_STREAM_STOP,
+    DESCRIPTOR_ID,
+    STREAM_CTRL_ID,
+    Descriptor,
+    Flavour,
+    Item,
+)
+
+if TYPE_CHECKING:
+    from .._core import spn_packets
+
+MIN_PACKET_SIZE = 56
+"""The five numbers of a header, one item pointer and 8 bytes of payload."""
+
+
+class _Entry(NamedTuple):
+    """An item as C takes it; `memory` keeps the bytes of an addressed one."""
+
+    id: int
+    value: int
+    memory: Any
+
+
+@final
+class Heap:
+    """Items, descriptors and control messages that go out together.
+
+    Values are referenced, not copied: an array that is in C order and in the byte order of its
+    item is sent from its own memory, with the bytes that it has when the packets go. It must
+    not be resized, and is held as long as the heap. Values that are sent inside their item
+    pointers are taken at once.
+
+    A heap may be sent any number of times, also by several streams at once, and costs nothing
+    to prepare after the first. It is not for several threads while items are being added.
+    """
+
+    __slots__ = ("__weakref__", "_cut", "_entries", "_flavour", "_repeat_pointers")
+
+    def __init__(self, flavour: Flavour = Flavour()) -> None:  # noqa: B008 (immutable)
+        if not isinstance(flavour, Flavour):
+            raise TypeError(f"flavour must be a Flavour, not {flavour!r}")
+        self._flavour = flavour
+        self._entries: list[_Entry] = []
+        self._repeat_pointers = False
+        self._cut: tuple[int, spn_packets] | None = None
+
+    @property
+    def flavour(self) -> Flavour:
+        """The flavour of its packets."""
+        return self._flavour
+
+    @property
+    def repeat_pointers(self) -> bool:
+        """Whether each packet carries all item pointers, so that any one may be lost.
+
+        They must then fit a packet, or sending is a `ValueError`.
+        """
+        return self._repeat_pointers
+
+    @repeat_pointers.setter
+    def repeat_pointers(self, value: bool) -> None:
+        self._repeat_pointers = bool(value)
+        self._cut = None
+
+    def add_item(self, item: Item) -> None:
+        """Add an item with its value.
+
+        `ValueError` if it has none, the value does not fit the item, or the identifier does
+        not fit the flavour.
+        """
+        bits = self._flavour.heap_address_bits
+        if not 0 < item.id < 1 << (63 - bits):
+            raise ValueError(f"id must be in 1..{(1 << (63 - bits)) - 1}, not {item.id}")
+        memory = ffi.from_buffer(item.to_buffer())
+        # SPEAD leaves the place of fewer bytes open; they go to the low-order end.
+        if item.allow_immediate() and len(memory) <= bits // 8:
+            self._add(item.id, int.from_bytes(ffi.buffer(memory)[:], "big"), None)
+        else:
+            self._add(item.id, 0, memory)
+
+    def add_descriptor(self, descriptor: Descriptor) -> None:
+        """Add the description of an item.
+
+        `ValueError` if the flavour has no room for one of its numbers, or its name or
+        description is not ASCII.
+        """
+        raw = descriptor.to_raw(self._flavour).encode(self._flavour)
+        self._add(DESCRIPTOR_ID, 0, ffi.from_buffer(raw))
+
+    def add_start(self) -> None:
+        """Add the message that a stream starts."""
+        self._add(STREAM_CTRL_ID, CTRL_STREAM_START, None)
+
+    def add_end(self) -> None:
+        """Add the message that the stream ends; receivers stop at it."""
+        self._add(STREAM_CTRL_ID, CTRL_STREAM_STOP, None)
+
+    def _add(self, id: int, value: int, memory: Any) -> None:
+        self._entries.append(_Entry(id, value, memory))
+        self._cut = None
+
+    def _packets(self, max_packet_size: int) -> spn_packets:
+        """Return the heap cut into packets of at most so many bytes.
+
+        Whoever sends them holds the heap too, as it holds the values.
+        """
+        cut = self._cut
+        if cut is None or cut[0] != max_packet_size:
+            cut = self._cut = (max_packet_size, self._make_packets(max_packet_size))
+        return cut[1]
+
+    def _make_packets(self, max_packet_size: int) -> spn_packets:
+        if max_packet_size < MIN_PACKET_SIZE:
+            raise ValueError(
+                f"max_packet_size must be at least {MIN_PACKET_SIZE}, not {max_packet_size}"
+            )
+        entries = self._entries
+        items = ffi.new("spn_send_item[]", max(len(entries), 1))
+        for i, entry in enumerate(entries):
+            item = items[i]
+            item.id = entry.id
+            if entry.memory is None:
+                item.is_immediate = True
+                item.value = entry.value
+            else:
+                item.data = entry.memory
+                item.length = len(entry.memory)
+        out = ffi.new("spn_packets **")
+        bits = self._flavour.heap_address_bits
+        code = lib.spn_packets_new(
+            items, len(entries), bits, max_packet_size, self._repeat_pointers, out
+        )
+        if code < 0:
+            self._refuse(code, max_packet_size)
+        return own(out[0], lib.spn_packets_unref)
+
+    def _refuse(self, code: int, max_packet_size: int) -> NoReturn:
+        bits = self._flavour.heap_address_bits
+        if code == -errno.E2BIG:
+            raise ValueError(
+                f"max_packet_size {max_packet_size} is too small to repeat "
+                f"{len(self._entries)} item pointers"
+            )
+        if code == -errno.EOVERFLOW:
+            raise ValueError(f"the heap is too long for heap_address_bits {bits}")
+        check(code)
+        raise AssertionError(code)
+
+    def __repr__(self) -> str:
+        return f"<Heap with {len(self._entries)} items, {self._flavour}>"

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the UDP streams share: the C sender, and the heaps that are in flight through it."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .._ffi import check, check_socket, ffi, lib, own
+from .endpoints import DEFAULT_BUFFER_SIZE, Address, open_socket, parse_destination
+from .heap import Heap
+from .stats import SenderStats, read_stats
+
+if TYPE_CHECKING:
+    from .._core import spn_sender
+    from ..threads import ThreadPool
+    from .config import StreamConfig
+
+_logger = logging.getLogger("pyspin")
+
+_MAX_CNT = (1 << 64) - 1
+
+
+class Sender:
+    """The face of a UDP stream that does not depend on how one waits for it.
+
+    Heaps go strictly in the order in which they were handed over. Their values are held until
+    they have been sent, and no longer read when `stop` has returned.
+    """
+
+    DEFAULT_BUFFER_SIZE = DEFAULT_BUFFER_SIZE
+
+    def __init__(
+        self, thread_pool: ThreadPool, args: Sequence[Any], kwargs: dict[str, Any], gso: bool
+    ) -> None:
+        destination = parse_destination(args, kwargs)
+        self._config = destination.config.copy()
+        self._in_flight: dict[int, Heap] = {}
+        self._tokens = itertools.count()
+        sock, addresses = open_socket(destination)
+        with sock:
+            # The pool is kept for as long as it may be stopped with the stream.
+            self._thread_pool = thread_pool
+            sender = _make_sender(thread_pool, sock.fileno(), addresses, self._config, gso)
+            sock.detach()
+        self._sender = own(sender, _stop_before_release(self._in_flight))
+        self._num_substreams = len(addresses)
+
+    @property
+    def config(self) -> StreamConfig:
+        """A copy of the stream's settings."""
+        return self._config.copy()
+
+    @property
+    def num_substreams(self) -> int:
+        """The number of destinations."""
+        return self._num_substreams
+
+    @property
+    def stats(self) -> SenderStats:
+        """Statistics of this moment."""
+        return read_stats(self._sender)
+
+    def set_cnt_sequence(self, next: int, step: int) -> None:
+        """Give the next heap without a cnt of its own `next`, the one after it `next + step`.
+
+        It starts as (1, 1); counts wrap to the width of the flavour. `ValueError` for a step
+        of 0 or numbers outside 64 bits.
+        """
+        for name, number in (("next", next), ("step", step)):
+            if not 0 <= number <= _MAX_CNT:
+                raise ValueError(f"{name} must be in 0..{_MAX_CNT}, not {number}")
+        if step == 0:
+            raise ValueError("step must not be 0")
+        lib.spn_sender_set_cnt_sequence(self._sender, next, step)
+
+    def flush(self) -> None:
+        """Wait until all heaps that were handed over before this call are done with.
+
+        Whether well or not. Signal handlers run meanwhile, and what they raise ends the wait.
+        """
+        while (code := lib.spn_sender_flush(self._sender, -1)) == -errno.EINTR:
+            pass
+        check(code)
+
+    def stop(self) -> None:
+        """Give up what has not been sent, and close the socket. Any number of times.
+
+        Heaps in flight end with `Stopped`. Dropping the last reference does the same.
+        """
+        lib.spn_sender_stop(self._sender)
+
+    def _submit(self, heap: Heap, cnt: int, substream_index: int, direct: bool) -> int:
+        """Queue a heap and return its token; raise if it is refused."""
+        if not isinstance(heap, Heap):
+            raise TypeError(f"heap must be a Heap, not {heap!r}")
+        if not 0 <= substream_index < self._num_substreams:
+            raise _refusal(errno.EINVAL, f"there is no substream {substream_index}")
+        packets = heap._packets(self._config.max_packet_size)
+        if not -1 <= cnt < 1 << 63:
+            raise _refusal(errno.EINVAL, f"cnt {cnt} is out of range")
+        token = next(self._tokens)
+        self._in_flight[token] = heap
+        code = lib.spn_sender_submit(self._sender, packets, cnt, substream_index, token, direct)
+        if code < 0:
+            del self._in_flight[token]
+            self._refuse(code, cnt)
+        return token
+
+    def _refuse(self, code: int, cnt: int) -> None:
+        if code == -errno.EAGAIN:
+            most = self._config.max_heaps
+            raise _refusal(errno.EWOULDBLOCK, f"max_heaps {most} are in flight")
+        if code == -errno.EINVAL:
+            raise _refusal(errno.EINVAL, f"cnt {cnt} does not fit the flavour")
+        if code == -errno.EMSGSIZE:
+            size = self._config.max_packet_size
+            raise _refusal(errno.EMSGSIZE, f"UDP has no packets of {size} bytes")
+        check(code)
+
+    def _settle(self, token: int, result: int) -> int:
+        """Let go of a heap that is done with; return the bytes sent or raise its error."""
+        self._in_flight.pop(token, None)
+        return check_socket(result)
+
+
+def _refusal(number: int, reason: str) -> OSError:
+    _logger.warning("heap not sent: %s", reason)
+    return OSError(number, f"{os.strerror(number)}: {reason}")
+
+
+def _make_sender(
+    thread_pool: ThreadPool,
+    fd: int,
+    addresses: list[Address],
+    config: StreamConfig,
+    gso: bool,
+) -> spn_sender:
+    names = [ffi.new("char[]", address.host.encode("ascii")) for address in addresses]
+    endpoints = ffi.new("spn_endpoint[]", len(addresses))
+    for i, address in enumerate(addresses):
+        endpoints[i].address = names[i]
+        endpoints[i].port = address.port
+        endpoints[i].scope = address.scope
+    settings = ffi.new("spn_sender_config *")
+    settings.rate = config.rate
+    settings.burst_rate_ratio = config.burst_rate_ratio
+    settings.burst_size = config.burst_size
+    settings.max_heaps = config.max_heaps
+    settings.gso = gso
+    out = ffi.new("spn_sender **")
+    check(lib.spn_sender_new(thread_pool.pointer, fd, endpoints, len(addresses), settings, out))
+    return out[0]
+
+
+def _stop_before_release(in_flight: dict[int, Heap]) -> Callable[[spn_sender], None]:
+    """Return a destructor that holds the heaps in flight until C has let go of them."""
+
+    def free(sender: spn_sender) -> None:
+        lib.spn_sender_unref(sender)
+        in_flight.clear()
+
+    return free
