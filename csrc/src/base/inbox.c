@@ -4,9 +4,9 @@
  * them out. So the socket is emptied whatever the interpreter is doing, and
  * what waits costs the bytes it has, not the kilobyte that the kernel charges.
  *
- * A record is a 32-bit length and the bytes. `lock` guards the ring, which is
- * touched in copies of at most one batch. A ring without room for the largest
- * datagram suspends the handler; a pop that makes room posts `resume`.
+ * `lock` guards the ring, which is touched in copies of at most one batch. A
+ * ring without room for the largest datagram suspends the handler; a pop that
+ * makes room posts `resume`.
  *
  * The socket is a duplicate: its owner may close his at any time. Shutting it
  * down, which epoll reports as a hang-up, is how the owner ends the inbox.
@@ -15,21 +15,25 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/loop.h"
+#include "base/records.h"
 
 enum {
     BATCH = 64,
     /* A page and a line more than 64 KiB: slots must not share cache sets. */
     SLOT = 65536 + 4096 + 64,
-    LENGTH_SIZE = sizeof(uint32_t),
-    LARGEST = 65536 + LENGTH_SIZE,
     ROUNDS = 16, /* batches before the loop's other handlers have their turn */
+
+    /* Above some 20 000 datagrams a second most of the cost is waking, of this
+     * thread and of the consumers; then let them gather for REST_NS. */
+    SOON_NS = 100000,
+    MANY = 4,
+    REST_NS = 200000,
 };
 
 struct spn_inbox {
@@ -41,59 +45,19 @@ struct spn_inbox {
 
     /* the loop's thread only */
     bool is_listening;
+    uint64_t last_ready_ns;
     uint8_t *slots;
     struct mmsghdr messages[BATCH];
     struct iovec vectors[BATCH];
 
     pthread_mutex_t lock; /* the rest */
     pthread_cond_t changed;
-    uint8_t *ring;
-    size_t capacity;
-    size_t head, length; /* in use: length bytes from head, around the end */
+    spni_records records;
     bool is_ended;
     bool is_suspended;
     int waiters;
     spn_inbox_stats stats;
 };
-
-/* ---- the ring ---- */
-
-static void put_locked(spn_inbox *inbox, const void *bytes, size_t count)
-{
-    size_t tail = (inbox->head + inbox->length) % inbox->capacity;
-    size_t first = inbox->capacity - tail;
-    if (first > count)
-        first = count;
-    memcpy(inbox->ring + tail, bytes, first);
-    memcpy(inbox->ring, (const uint8_t *)bytes + first, count - first);
-    inbox->length += count;
-}
-
-static void peek_locked(const spn_inbox *inbox, size_t offset, void *bytes,
-                        size_t count)
-{
-    size_t at = (inbox->head + offset) % inbox->capacity;
-    size_t first = inbox->capacity - at;
-    if (first > count)
-        first = count;
-    memcpy(bytes, inbox->ring + at, first);
-    memcpy((uint8_t *)bytes + first, inbox->ring, count - first);
-}
-
-static void drop_locked(spn_inbox *inbox, size_t count)
-{
-    inbox->head = (inbox->head + count) % inbox->capacity;
-    inbox->length -= count;
-    if (inbox->length == 0)
-        inbox->head = 0; /* stay in few pages */
-}
-
-/* Room enough to be worth a system call. */
-static bool has_room_locked(const spn_inbox *inbox)
-{
-    return inbox->length == 0 ||
-           inbox->capacity - inbox->length >= (size_t)BATCH / 8 * LARGEST;
-}
 
 /* ---- receiving, on the loop's thread ---- */
 
@@ -132,14 +96,13 @@ static void store_locked(spn_inbox *inbox, int count)
 {
     for (int i = 0; i < count; i++) {
         uint32_t length = inbox->messages[i].msg_len;
-        put_locked(inbox, &length, sizeof length);
-        put_locked(inbox, inbox->vectors[i].iov_base, length);
+        spni_records_put(&inbox->records, inbox->vectors[i].iov_base, length);
         inbox->stats.bytes += length;
     }
     inbox->stats.datagrams += (uint64_t)count;
     inbox->stats.calls++;
-    if (inbox->length > inbox->stats.high_water)
-        inbox->stats.high_water = inbox->length;
+    if (inbox->records.length > inbox->stats.high_water)
+        inbox->stats.high_water = inbox->records.length;
     if (inbox->waiters > 0)
         pthread_cond_signal(&inbox->changed);
 }
@@ -149,7 +112,7 @@ static void store_locked(spn_inbox *inbox, int count)
 static bool find_room(spn_inbox *inbox, int *count)
 {
     pthread_mutex_lock(&inbox->lock);
-    size_t fits = (inbox->capacity - inbox->length) / LARGEST;
+    size_t fits = spni_records_room(&inbox->records);
     inbox->is_suspended = fits == 0;
     inbox->stats.suspensions += inbox->is_suspended;
     pthread_mutex_unlock(&inbox->lock);
@@ -191,12 +154,23 @@ static enum outcome receive(spn_inbox *inbox)
     return count < room ? EMPTY : MORE;
 }
 
+static void rest_if_busy(spn_inbox *inbox, uint64_t datagrams)
+{
+    uint64_t now = spni_now_ns();
+    if (datagrams >= MANY || now - inbox->last_ready_ns < SOON_NS)
+        spni_loop_rest(inbox->loop, now + REST_NS);
+    inbox->last_ready_ns = now;
+}
+
 static void on_ready(spni_handler *handler, uint32_t events)
 {
     spn_inbox *inbox = (spn_inbox *)handler;
+    uint64_t before = inbox->stats.datagrams;
     enum outcome outcome = MORE;
     for (int round = 0; round < ROUNDS && outcome == MORE; round++)
         outcome = receive(inbox);
+    if (outcome == EMPTY)
+        rest_if_busy(inbox, inbox->stats.datagrams - before);
     if (outcome == EMPTY && (events & EPOLLHUP) != 0)
         end(inbox);
 }
@@ -249,7 +223,7 @@ static void free_inbox(spn_inbox *inbox)
     pthread_mutex_destroy(&inbox->lock);
     if (inbox->handler.fd >= 0)
         close(inbox->handler.fd);
-    free(inbox->ring);
+    spni_records_fini(&inbox->records);
     free(inbox->slots);
     free(inbox);
 }
@@ -271,10 +245,7 @@ static int join_loop(spn_inbox *inbox, spn_threads *threads)
 int spn_inbox_new(spn_threads *threads, int fd, size_t capacity,
                   spn_inbox **out)
 {
-    int error = -ENOMEM;
     *out = NULL;
-    if (capacity < LARGEST)
-        return -EINVAL;
     spn_inbox *inbox = calloc(1, sizeof *inbox);
     if (inbox == NULL)
         return -ENOMEM;
@@ -283,10 +254,12 @@ int spn_inbox_new(spn_threads *threads, int fd, size_t capacity,
     inbox->resume.run = on_resume;
     inbox->handler.ready = on_ready;
     inbox->handler.fd = -1;
-    inbox->capacity = capacity;
+    int error = spni_records_init(&inbox->records, capacity);
+    if (error < 0)
+        goto free_inbox;
+    error = -ENOMEM;
     inbox->slots = malloc((size_t)BATCH * SLOT);
-    inbox->ring = malloc(capacity);
-    if (inbox->slots == NULL || inbox->ring == NULL)
+    if (inbox->slots == NULL)
         goto free_inbox;
     prepare(inbox);
     inbox->handler.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -343,7 +316,7 @@ static void wait_locked(spn_inbox *inbox, int timeout_ms)
     };
     int error = 0;
     inbox->waiters++;
-    while (inbox->length == 0 && !inbox->is_ended && error == 0)
+    while (inbox->records.length == 0 && !inbox->is_ended && error == 0)
         error = timeout_ms < 0
                     ? pthread_cond_wait(&inbox->changed, &inbox->lock)
                     : pthread_cond_timedwait(&inbox->changed, &inbox->lock,
@@ -351,38 +324,29 @@ static void wait_locked(spn_inbox *inbox, int timeout_ms)
     inbox->waiters--;
 }
 
-static int take_locked(spn_inbox *inbox, uint8_t *buffer, size_t size,
-                       uint32_t *lengths, int count)
+/* Let a suspended handler go on, once it is worth a system call. */
+static void resume_locked(spn_inbox *inbox)
 {
-    int taken = 0;
-    while (taken < count && inbox->length > 0) {
-        uint32_t length;
-        peek_locked(inbox, 0, &length, sizeof length);
-        if (length > size)
-            return taken > 0 ? taken : -EMSGSIZE;
-        peek_locked(inbox, LENGTH_SIZE, buffer, length);
-        drop_locked(inbox, LENGTH_SIZE + length);
-        lengths[taken++] = length;
-        buffer += length;
-        size -= length;
+    if (!inbox->is_suspended || inbox->is_ended)
+        return;
+    if (inbox->records.length == 0 ||
+        spni_records_room(&inbox->records) >= BATCH / 8) {
+        inbox->is_suspended = false;
+        spni_loop_post(inbox->loop, &inbox->resume);
     }
-    return taken;
 }
 
 int spn_inbox_pop(spn_inbox *inbox, int timeout_ms, void *buffer, size_t size,
                   uint32_t *lengths, int count)
 {
     pthread_mutex_lock(&inbox->lock);
-    if (inbox->length == 0 && !inbox->is_ended && timeout_ms != 0)
+    if (inbox->records.length == 0 && !inbox->is_ended && timeout_ms != 0)
         wait_locked(inbox, timeout_ms);
-    int taken = take_locked(inbox, buffer, size, lengths, count);
+    int taken = spni_records_take(&inbox->records, buffer, size, lengths,
+                                  count);
     if (taken == 0)
         taken = inbox->is_ended ? SPN_ESTOPPED : -EAGAIN;
-    if (inbox->is_suspended && !inbox->is_ended &&
-        has_room_locked(inbox)) {
-        inbox->is_suspended = false;
-        spni_loop_post(inbox->loop, &inbox->resume);
-    }
+    resume_locked(inbox);
     pthread_mutex_unlock(&inbox->lock);
     return taken;
 }
