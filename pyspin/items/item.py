@@ -39,8 +39,9 @@ class Item(Descriptor):
         self.version = 1
         self._origin: Descriptor | None = None
         # Either (value,), or what it takes to make it: [load, heap, offset,
-        # length], which becomes [value] at the first reading. One cell a value:
-        # a reader can only fill the cell that it took, never a later one.
+        # length], or [load_immediate, None, number, bytes]; it becomes [value]
+        # at the first reading. One cell a value: a reader can only fill the
+        # cell that it took, never a later one.
         self._cell: Sequence[Any] = (value,)
 
     @classmethod
@@ -65,7 +66,7 @@ class Item(Descriptor):
         `ValueError`, as it cannot be sent.
         """
         cell = self._cell
-        return cell[0] if len(cell) == 1 else _fill(cell)
+        return cell[0] if len(cell) == 1 else fill(cell)
 
     @value.setter
     def value(self, value: Any) -> None:
@@ -101,22 +102,21 @@ class Item(Descriptor):
         reading = self.reading(new_order)
         memory = np.frombuffer(raw_item, np.uint8)
         length = len(memory)
-        if raw_item.is_immediate:
-            memory, offset, length = reading.immediate(raw_item.immediate_value, 8 * length)
-        else:
-            offset = 0
         if length < reading.minimum:
             raise reading.too_short(length)
-        self.value = reading.load(memory, offset, length)
+        if raw_item.is_immediate:
+            self.value = reading.load_immediate(raw_item.immediate_value, length)
+        else:
+            self.value = reading.load(memory, 0, length)
 
 
-def _fill(cell: Sequence[Any]) -> Any:
-    """Return the value of a cell, making it if no other thread has."""
+def fill(cell: Sequence[Any]) -> Any:
+    """Return the value of an item's cell, making it if no other thread has."""
     parts = tuple(cell)
     if len(parts) == 1:
         return parts[0]
     load, heap, offset, length = parts
-    value = load(heap._memory(), offset, length)
+    value = load(offset, length) if heap is None else load(heap._memory(), offset, length)
     if len(cell) > 1:
         cell[:] = [value]  # type: ignore[index]
     return cell[0]

@@ -14,7 +14,7 @@ from .._ffi import ffi
 from . import protocol
 from .descriptor import Descriptor, Order
 from .flavour import Flavour
-from .item import Item
+from .item import Item, fill
 from .raw_descriptor import RawDescriptor
 from .reading import Memory
 
@@ -127,7 +127,7 @@ class ItemGroup:
         spead2's: anything with `get_items()` and `get_descriptors()`.
         """
         try:
-            raw, memory = heap._heap, heap._memory
+            raw, _ = heap._heap, heap._memory  # incomplete heaps have no memory
         except AttributeError:
             return self._update_from_items(heap, new_order)
         count = raw.item_count
@@ -138,6 +138,7 @@ class ItemGroup:
             self._take_descriptors(heap, table)
         updated: dict[str, Item] = {}
         by_id = self._by_id
+        width = 0
         for item_id, value, length, is_immediate in _ROW.iter_unpack(table):
             item = by_id.get(item_id)
             if item is None or item_id <= protocol.STREAM_CTRL_ID:
@@ -145,14 +146,15 @@ class ItemGroup:
                 continue
             reading = item._readings.get(new_order) or item.reading(new_order)
             if is_immediate:
-                source = reading.immediate(value, raw.heap_address_bits)
-                item._cell = (reading.load(*source),)
-            elif length < reading.minimum:
-                raise reading.too_short(length)
-            elif reading.is_lazy:
-                item._cell = [reading.load, heap, value, length]
+                length = width = width or raw.heap_address_bits >> 3
+                cell = [reading.load_immediate, None, value, width]
             else:
-                item._cell = (reading.load(memory(), value, length),)
+                cell = [reading.load, heap, value, length]
+            if length < reading.minimum:
+                raise reading.too_short(length)
+            if not reading.is_lazy:
+                fill(cell)
+            item._cell = cell
             item.version += 1
             updated[item.name] = item
         return updated

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from .formats import Format, format_bits, is_native, unpack
 from .shapes import Shape, dynamic_shape, known_elements
 
-Memory = npt.NDArray[np.uint8]
-"""1-D: the bytes among which the item's are."""
+Memory = Any
+"""Bytes among which the item's are: 1-D uint8, or a bytearray."""
 
 Load = Callable[[Memory, int, int], Any]
 """From memory, offset and length in bytes to a value."""
@@ -60,15 +60,15 @@ class Reading:
             self.load = _packed(shape, format, self._bits)
         elif self._is_variable:
             self.load = _variable(shape, wire, dtype)
-        elif shape:
-            self.load = _fixed(tuple(s for s in shape if s is not None), wire, dtype, order)
         else:
-            self.load = _scalar(wire, dtype)
+            self.load = _fixed(tuple(s for s in shape if s is not None), wire, dtype, order)
         if _has_unicode(wire):
             self.is_lazy = False
             self.load = _checked(self.load)
         if not shape:
-            self.load = _element(self.load)
+            # Numbers have numpy's byte order when they are taken out of an array.
+            plain = wire.kind in "biufc"
+            self.load = _number(wire) if plain else _element(self.load)
 
     def too_short(self, length: int) -> ValueError:
         """Return the error for `length` bytes, fewer than the minimum."""
@@ -76,27 +76,21 @@ class Reading:
             f"item {self.name!r} needs {self.minimum} bytes, but only {length} have arrived"
         )
 
-    def immediate(self, value: int, heap_address_bits: int) -> tuple[Memory, int, int]:
-        """Return memory, offset and length of an immediate `value`.
+    def load_immediate(self, number: int, size: int) -> Any:
+        """Return the value in an immediate of `size` bytes, at least the minimum.
 
-        It stands at the low-order end of its field; `ValueError` if the field
-        is too short.
+        It stands at the low-order end.
         """
-        size = heap_address_bits // 8
-        if self.minimum > size:
-            raise self.too_short(size)
         used = self.minimum
         if self._is_variable and self._known:
             elements = size * 8 // self._bits // self._known * self._known
             used = -(-elements * self._bits // 8)
-        memory = np.frombuffer(bytearray(value.to_bytes(size, "big")), np.uint8)
-        return memory, size - used, used
+        return self.load(bytearray(number.to_bytes(size, "big")), size - used, used)
 
 
-def _scalar(wire: np.dtype[Any], dtype: np.dtype[Any]) -> Load:
+def _number(wire: np.dtype[Any]) -> Load:
     def load(memory: Memory, offset: int, length: int) -> Any:
-        value: npt.NDArray[Any] = np.ndarray((), wire, memory, offset)
-        return value if wire == dtype else value.astype(dtype)
+        return np.ndarray((), wire, memory, offset)[()]
 
     return load
 
@@ -135,7 +129,7 @@ def _variable(shape: Shape, wire: np.dtype[Any], dtype: np.dtype[Any]) -> Load:
 def _text(size: int | None) -> Load:
     def load(memory: Memory, offset: int, length: int) -> Any:
         end = offset + (length if size is None else size)
-        return str(memory[offset:end], "ascii")  # type: ignore[call-overload]
+        return str(memory[offset:end], "ascii")
 
     return load
 
@@ -173,7 +167,7 @@ def _is_unicode(array: npt.NDArray[Any]) -> bool:
 def _packed(shape: Shape, format: Format, bits: int) -> Load:
     def load(memory: Memory, offset: int, length: int) -> Any:
         actual = dynamic_shape(shape, length * 8 // bits)
-        data = memory[offset : offset + length]
+        data = np.frombuffer(memory, np.uint8, length, offset)
         return unpack(format, data, int(np.prod(actual, dtype=object))).reshape(actual)
 
     return load
