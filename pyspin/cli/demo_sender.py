@@ -41,7 +41,7 @@ def send(port: int, heaps: int, rate: float) -> int:
         for number in range(heaps):
             samples = chirp.samples(number * SAMPLES, SAMPLES)
             group["number"].value = number
-            group["checksum"].value = zlib.crc32(samples)
+            group["checksum"].value = zlib.crc32(samples.data)
             group["samples"].value = samples
             # Descriptors go along every so often, for a receiver that starts late.
             stream.send_heap(group.get_heap("all" if number % 50 == 0 else "stale"))

@@ -25,7 +25,8 @@ Address = tuple[Any, ...]
 
 
 @contextmanager
-def _as_socket_error(what: str) -> Iterator[None]:
+def as_socket_error(what: str) -> Iterator[None]:
+    """Turn an error of the system into `SocketError`, with `what` in front."""
     try:
         yield
     except SocketError:
@@ -47,12 +48,13 @@ def check_port(port: object) -> int:
 
 def resolve(host: str, port: int, family: socket.AddressFamily) -> tuple[int, Address]:
     """Return family and socket address of the first address that `host` resolves to."""
-    with _as_socket_error(f"cannot resolve {host!r}"):
+    with as_socket_error(f"cannot resolve {host!r}"):
         found = socket.getaddrinfo(host, port, family, socket.SOCK_DGRAM)
     return found[0][0], found[0][4]
 
 
-def _is_multicast(address: Address) -> bool:
+def is_multicast(address: Address) -> bool:
+    """Whether a socket address is a multicast group's."""
     return ipaddress.ip_address(address[0].partition("%")[0]).is_multicast
 
 
@@ -113,14 +115,15 @@ def _open(
     reuse_port: bool = False,
 ) -> int:
     with (
-        _as_socket_error(f"cannot receive on {address[0]} port {address[1]}"),
+        as_socket_error(f"cannot receive on {address[0]} port {address[1]}"),
         socket.socket(family, socket.SOCK_DGRAM) as sock,
     ):
         _set_up(sock, family, address, buffer_size, interface, reuse_port)
         return sock.detach()
 
 
-def _bind_address(hostname: str, port: int) -> tuple[int, Address]:
+def bind_address(hostname: str, port: int) -> tuple[int, Address]:
+    """Return family and socket address to bind to; '' is any IPv4 address."""
     if not hostname:
         return socket.AF_INET, ("0.0.0.0", port)
     return resolve(hostname, port, socket.AF_UNSPEC)
@@ -128,8 +131,8 @@ def _bind_address(hostname: str, port: int) -> tuple[int, Address]:
 
 def open_unicast(port: int, bind_hostname: str, buffer_size: int, reuse_port: bool) -> int:
     """Bind to a host; '' is any IPv4 address. A multicast group is joined as well."""
-    family, address = _bind_address(bind_hostname, port)
-    interface = _default_interface(family) if _is_multicast(address) else None
+    family, address = bind_address(bind_hostname, port)
+    interface = _default_interface(family) if is_multicast(address) else None
     return _open(family, address, buffer_size, interface, reuse_port)
 
 
@@ -147,9 +150,9 @@ def adopt_socket(
         _, address = resolve(bind_hostname, port, family)
     else:
         address = ("0.0.0.0" if family == socket.AF_INET else "::", port)
-    interface = _default_interface(family) if _is_multicast(address) else None
+    interface = _default_interface(family) if is_multicast(address) else None
     with (
-        _as_socket_error(f"cannot receive on {address[0]} port {port}"),
+        as_socket_error(f"cannot receive on {address[0]} port {port}"),
         socket.socket(fileno=os.dup(own.fileno())) as sock,
     ):
         _set_up(sock, family, address, buffer_size, interface, reuse_port)
@@ -160,7 +163,7 @@ def _resolve_group(group: str, port: int, family: socket.AddressFamily) -> Addre
     """Return the address of a multicast group; ValueError if it is none of the family."""
     version = "IPv4" if family == socket.AF_INET else "IPv6"
     found, address = resolve(group, port, socket.AF_UNSPEC)
-    if found != family or not _is_multicast(address):
+    if found != family or not is_multicast(address):
         raise ValueError(f"multicast_group must be an {version} multicast group, not {group!r}")
     return address
 

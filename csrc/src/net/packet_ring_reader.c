@@ -69,6 +69,7 @@ static void take_frame(packet_ring_reader *self)
     self->frames_left--;
     if (verdict == SPNI_FRAME_OURS) {
         stats->messages++;
+        stats->datagrams += self->left_length == 0;
         self->segment_size =
             frame.segment_size != 0 ? frame.segment_size : self->left_length;
         return;

@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streams fed from a packet ring: the same heaps and counters as from a UDP socket."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import packets as p
+import pytest
+from receiving import bind, free_port, run_script, send, small_heaps, wait_until
+
+import pyspin
+import pyspin.recv
+
+UDP_SEGMENT = 103
+
+
+def _may_open_packet_sockets() -> bool:
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except OSError:
+        return False
+    return True
+
+
+needs_packet_sockets = pytest.mark.skipif(
+    not _may_open_packet_sockets(), reason="this process has no CAP_NET_RAW"
+)
+
+SMALL = {"block_size": 1 << 18, "block_count": 8}
+
+
+@pytest.fixture
+def stream() -> Iterator[pyspin.recv.Stream]:
+    with pyspin.recv.Stream(pyspin.ThreadPool(), max_heaps=16, ring_heaps=4096) as stream:
+        yield stream
+
+
+def cnts(stream: Any, count: int) -> list[int]:
+    return [stream.get(timeout=30).cnt for _ in range(count)]
+
+
+@needs_packet_sockets
+@pytest.mark.parametrize(
+    ("host", "family", "address"),
+    [
+        ("127.0.0.1", socket.AF_INET, "127.0.0.1"),
+        ("127.0.0.1", socket.AF_INET, ""),
+        ("::1", socket.AF_INET6, "::1"),
+        ("::1", socket.AF_INET6, "::"),
+    ],
+)
+def test_datagrams_become_heaps(
+    stream: pyspin.recv.Stream, host: str, family: int, address: str
+) -> None:
+    if family == socket.AF_INET6 and not _has_ipv6():
+        pytest.skip("the kernel has no IPv6 on loopback")
+    port = free_port(host, family)
+    stream.add_packet_ring_reader("lo", port, address=address, **SMALL)
+    payload = bytes(range(256)) * 16
+    send(p.heap_packets(5, payload, [p.addressed(0x1000, 0)], size=1000), port, host, family)
+    heap = stream.get(timeout=30)
+    assert bytes(heap.get_items()[0]) == payload
+    stats = stream.stats
+    assert (stats.packets, stats.datagrams, stats.messages, stats.heaps) == (5, 5, 5, 1)
+    assert stats.calls >= 1
+    assert stats.kernel_drops == 0
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@needs_packet_sockets
+def test_same_counters_as_the_udp_reader() -> None:
+    """Good, malformed, duplicate and oversize packets through both readers."""
+    good = [bytes(packet) for cnt in range(20) for packet in _heap(cnt)]
+    bad = [
+        b"short",
+        b"\x54" + good[0][1:],
+        good[0] + b"trailing",
+        p.data_packet(77, b"x" * 100, 50, 120),
+        p.data_packet(78, bytes(3000), 0, 3000),
+        b"",
+    ]
+    traffic = good[:31] + bad + good[30:]
+    stop = p.data_packet(1000, b"", 0, 0, [p.immediate(p.STREAM_CTRL, p.STREAM_STOP)])
+    results = []
+    for kind in ("udp", "ring"):
+        with pyspin.recv.Stream(pyspin.ThreadPool(), max_heaps=64, ring_heaps=256) as stream:
+            if kind == "udp":
+                port = bind(stream, max_size=2000)
+            else:
+                port = free_port()
+                stream.add_packet_ring_reader("lo", port, max_size=2000, **SMALL)
+            send([*traffic, stop], port)
+            heaps = {heap.cnt: bytes(heap.get_items()[0]) for heap in stream}
+            results.append((heaps, _comparable(stream.stats)))
+    assert results[0][0] == results[1][0]
+    assert len(results[0][0]) == 20
+    assert results[0][1] == results[1][1]
+    assert results[1][1]["rejected_oversize"] == 1
+    assert results[1][1]["refused_duplicate"] == 1
+
+
+def _heap(cnt: int) -> list[bytes]:
+    return p.heap_packets(cnt, bytes([cnt]) * 2000, [p.addressed(0x1000, 0)], size=800)
+
+
+def _comparable(stats: Any) -> dict[str, int]:
+    """Return the counters that do not depend on how the kernel hands packets over."""
+    names = [name for name in dir(stats) if name.startswith(("rejected_", "refused_", "heaps"))]
+    names += ["packets", "bytes", "datagrams", "incomplete_heaps_evicted", "kernel_drops"]
+    return {name: getattr(stats, name) for name in names}
+
+
+@needs_packet_sockets
+def test_merged_frames_are_cut_at_their_segments(stream: pyspin.recv.Stream) -> None:
+    port = free_port()
+    stream.add_packet_ring_reader("lo", port, **SMALL)
+    packets = p.heap_packets(9, bytes(8000), [p.addressed(0x1000, 0)], size=1000, repeat=True)
+    assert len({len(packet) for packet in packets}) == 1
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        try:
+            sender.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, len(packets[0]))
+        except OSError:
+            pytest.skip("the kernel has no UDP_SEGMENT")
+        sender.sendto(b"".join(packets), ("127.0.0.1", port))
+    assert cnts(stream, 1) == [9]
+    stats = stream.stats
+    assert (stats.datagrams, stats.messages, stats.packets) == (8, 1, 8)
+
+
+@needs_packet_sockets
+def test_the_port_is_held_and_its_socket_takes_nothing(stream: pyspin.recv.Stream) -> None:
+    port = free_port()
+    stream.add_packet_ring_reader("lo", port, address="127.0.0.1", **SMALL)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        with pytest.raises(OSError):
+            other.bind(("127.0.0.1", port))
+        # Nobody at the port would be told to a connected socket as ECONNREFUSED.
+        other.connect(("127.0.0.1", port))
+        for packet in small_heaps(3):
+            other.send(packet)
+        assert cnts(stream, 3) == [1, 2, 3]
+        other.send(small_heaps(1)[0])
+    stream.stop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", port))
+
+
+@needs_packet_sockets
+def test_without_the_rejecting_socket_the_port_is_free(stream: pyspin.recv.Stream) -> None:
+    port = free_port()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", port))
+        stream.add_packet_ring_reader("lo", port, reject=False, **SMALL)
+        send(small_heaps(2), port)
+        assert cnts(stream, 2) == [1, 2]
+
+
+@needs_packet_sockets
+def test_other_ports_and_addresses_do_not_come_in(stream: pyspin.recv.Stream) -> None:
+    port = free_port()
+    stream.add_packet_ring_reader("lo", port, address="127.0.0.1", **SMALL)
+    send(small_heaps(1, first=50), port, host="127.0.0.2")
+    send(small_heaps(1, first=60), free_port())
+    send(small_heaps(1), port)
+    assert cnts(stream, 1) == [1]
+    assert stream.stats.messages == 1
+
+
+@needs_packet_sockets
+def test_multicast(stream: pyspin.recv.Stream) -> None:
+    port = free_port()
+    stream.add_packet_ring_reader("lo", port, address="239.255.31.7", **SMALL)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        loopback = socket.inet_aton("127.0.0.1")
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, loopback)
+        try:
+            sender.sendto(small_heaps(1)[0], ("239.255.31.7", port))
+        except OSError as error:
+            pytest.skip(f"the kernel refuses multicast on loopback: {error}")
+    assert cnts(stream, 1) == [1]
+
+
+@needs_packet_sockets
+def test_drops_are_counted_while_nobody_takes_heaps() -> None:
+    """A full ring of heaps suspends the reader; what its small packet ring cannot hold is told."""
+    with pyspin.recv.Stream(pyspin.ThreadPool(), ring_heaps=1) as stream:
+        port = free_port()
+        stream.add_packet_ring_reader("lo", port, block_size=1 << 16, block_count=2)
+        send([p.data_packet(cnt, bytes(1000), 0, 1000) for cnt in range(2000)], port)
+        wait_until(lambda: stream.stats.worker_blocked > 0)
+        stream.stop()
+        assert stream.stats.kernel_drops > 0
+
+
+@needs_packet_sockets
+def test_every_frame_is_delivered_or_counted() -> None:
+    """A ring too small for a burst; in the end delivered + dropped = sent."""
+    with pyspin.recv.Stream(pyspin.ThreadPool(), ring_heaps=4096) as stream:
+        port = free_port()
+        stream.add_packet_ring_reader("lo", port, block_size=1 << 16, block_count=2)
+        sent = 3000
+        send([p.data_packet(cnt, bytes(1000), 0, 1000) for cnt in range(sent)], port)
+
+        def settled() -> bool:
+            nonlocal sent
+            send(small_heaps(1, first=10_000 + sent), port)
+            sent += 1
+            stats = stream.stats
+            return stats.packets + stats.kernel_drops >= sent - 1
+
+        wait_until(settled)
+        stats = stream.stats
+        assert stats.packets + stats.kernel_drops <= sent
+        assert stats.heaps == stats.packets
+
+
+@needs_packet_sockets
+@pytest.mark.parametrize("mode", ["hash", "cpu"])
+def test_a_fanout_shares_the_flows_among_streams(mode: str) -> None:
+    """Each datagram goes to one of the streams, and all come out of the shared ring."""
+    ring = pyspin.recv.Ring(4096)
+    pool = pyspin.ThreadPool(2)
+    port = free_port()
+    group = os.getpid() & 0xFFFF
+    streams = [pyspin.recv.Stream(pool, max_heaps=64, ring=ring, tag=number) for number in range(2)]
+    for number, stream in enumerate(streams):
+        stream.add_packet_ring_reader(
+            "lo", port, fanout=group, fanout_mode=mode, reject=number == 0, **SMALL
+        )
+    # One packet a heap: whichever stream gets it has a whole heap.
+    for flow in range(8):
+        send(small_heaps(5, first=100 * flow), port)
+    got = sorted(ring.get(timeout=30).cnt for _ in range(40))
+    assert got == sorted(100 * flow + k for flow in range(8) for k in range(5))
+    assert sum(stream.stats.packets for stream in streams) == 40
+    for stream in streams:
+        stream.stop()
+
+
+@needs_packet_sockets
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"block_size": 1000}, ValueError, "block_size.*1000"),
+        ({"block_count": 0}, ValueError, "block_count.*0"),
+        ({"block_timeout": 0}, ValueError, "block_timeout.*0"),
+        ({"fanout": 70000}, ValueError, "fanout.*70000"),
+        ({"fanout_mode": "luck"}, ValueError, "fanout_mode.*luck"),
+        ({"max_size": 0}, ValueError, "max_size.*0"),
+        ({"interface": "nosuch0"}, OSError, "nosuch0"),
+        ({"port": 70000}, TypeError, "port.*70000"),
+        ({"address": "no such host"}, OSError, "no such host"),
+    ],
+)
+def test_bad_arguments_are_named(
+    stream: pyspin.recv.Stream, options: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    arguments: dict[str, Any] = {"interface": "lo", "port": 9, **options}
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(error, match=words):
+        stream.add_packet_ring_reader(**arguments)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@needs_packet_sockets
+def test_after_stop_nothing_is_opened(stream: pyspin.recv.Stream) -> None:
+    stream.stop()
+    port = free_port()
+    stream.add_packet_ring_reader("lo", port, address="127.0.0.1", **SMALL)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", port))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give its capabilities up")
+def test_without_the_capability_the_error_says_how_to_grant_it() -> None:
+    run = run_script(
+        """
+        import os, pyspin, pyspin.recv
+        stream = pyspin.recv.Stream(pyspin.ThreadPool())
+        os.setuid(65534)
+        try:
+            stream.add_packet_ring_reader("lo", 45671)
+        except PermissionError as error:
+            print(error)
+        """
+    )
+    assert run.returncode == 0, run.stderr
+    assert "setcap cap_net_raw" in run.stdout
+
+
+# ---- network namespaces: what loopback cannot show ------------------------------------------
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """Give a namespace joined to this one's by a veth pair, 10.91.0.1 here, 10.91.0.2 there."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("network namespaces need root and the ip command")
+    name = f"spn{uuid.uuid4().hex[:8]}"
+    here, there = f"{name[:9]}a", f"{name[:9]}b"
+    try:
+        _ip("netns", "add", name)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"the machine forbids network namespaces: {error.stderr.decode().strip()}")
+    try:
+        try:
+            _ip("link", "add", here, "type", "veth", "peer", "name", there, "netns", name)
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"the machine has no veth: {error.stderr.decode().strip()}")
+        _ip("addr", "add", "10.91.0.1/24", "dev", here)
+        _ip("link", "set", here, "up")
+        _ip("-n", name, "addr", "add", "10.91.0.2/24", "dev", there)
+        _ip("-n", name, "link", "set", there, "up")
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "del", name], capture_output=True)
+        subprocess.run(["ip", "link", "del", here], capture_output=True)
+
+
+def _send_from(name: str, datagrams: list[bytes], host: str, port: int, tmp_path: Path) -> None:
+    """Send datagrams from inside a namespace."""
+    data = tmp_path / "datagrams"
+    data.write_bytes(b"".join(len(d).to_bytes(4, "big") + d for d in datagrams))
+    script = (
+        "import socket, sys\n"
+        "data = open(sys.argv[1], 'rb').read()\n"
+        "sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "while data:\n"
+        "    size = int.from_bytes(data[:4], 'big')\n"
+        "    sender.sendto(data[4:4 + size], (sys.argv[2], int(sys.argv[3])))\n"
+        "    data = data[4 + size:]\n"
+    )
+    command = ["ip", "netns", "exec", name, sys.executable, "-S", "-c", script]
+    subprocess.run([*command, str(data), host, str(port)], check=True, timeout=60)
+
+
+@needs_packet_sockets
+def test_over_veth_with_fragments(
+    stream: pyspin.recv.Stream, namespace: str, tmp_path: Path
+) -> None:
+    """What fits a frame arrives; what IP had to cut is counted and left."""
+    port = free_port("10.91.0.1")
+    interface = f"{namespace[:9]}a"
+    stream.add_packet_ring_reader(interface, port, address="10.91.0.1", **SMALL)
+    whole = small_heaps(3)
+    cut = p.data_packet(50, bytes(4000), 0, 4000)
+    _send_from(namespace, [whole[0], cut, *whole[1:]], "10.91.0.1", port, tmp_path)
+    assert cnts(stream, 3) == [1, 2, 3]
+    stats = stream.stats
+    assert stats.rejected_ip == 1
+    assert stats.packets == 3
+
+
+@needs_packet_sockets
+def test_vlan_tags_are_passed_over(
+    stream: pyspin.recv.Stream, namespace: str, tmp_path: Path
+) -> None:
+    """Frames with a VLAN tag are read on the interface that carries them."""
+    base, there = f"{namespace[:9]}a", f"{namespace[:9]}b"
+    try:
+        _ip("link", "add", "link", base, "name", f"{base}.7", "type", "vlan", "id", "7")
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"the machine has no VLANs: {error.stderr.decode().strip()}")
+    _ip("addr", "add", "10.92.0.1/24", "dev", f"{base}.7")
+    _ip("link", "set", f"{base}.7", "up")
+    inner = f"{there}.7"
+    _ip("-n", namespace, "link", "add", "link", there, "name", inner, "type", "vlan", "id", "7")
+    _ip("-n", namespace, "addr", "add", "10.92.0.2/24", "dev", inner)
+    _ip("-n", namespace, "link", "set", inner, "up")
+    port = free_port("10.92.0.1")
+    stream.add_packet_ring_reader(base, port, address="10.92.0.1", all_protocols=True, **SMALL)
+    _send_from(namespace, small_heaps(3), "10.92.0.1", port, tmp_path)
+    assert cnts(stream, 3) == [1, 2, 3]
+    assert stream.stats.rejected_ip == 0
