@@ -71,10 +71,30 @@ void spni_assembly_reset(spni_assembly *assembly);
 spni_added spni_assembly_add(spni_assembly *assembly,
                              const spni_packet *packet);
 
-/* The same for a payload whose header was that of the packet before but for
- * the offset. The caller has compared its end with HEAP_LEN. */
+/* The same for a payload whose header was that of a packet before but for the
+ * offset. The caller has compared its end with HEAP_LEN. */
 spni_added spni_assembly_add_payload(spni_assembly *assembly, uint64_t offset,
                                      const uint8_t *payload, size_t length);
+
+/* The same for the common case, a payload that continues the last range: false,
+ * and nothing happens, in others. There has been a packet before. */
+static inline bool spni_assembly_continue(spni_assembly *assembly,
+                                          uint64_t offset,
+                                          const uint8_t *payload,
+                                          size_t length)
+{
+    spn_range *range = spni_ranges_last(&assembly->ranges);
+    size_t end = (size_t)offset + length;
+
+    if (range->end != offset || end > assembly->buffer.capacity)
+        return false;
+    range->end = end;
+    assembly->received_length += length;
+    if (end > assembly->min_length)
+        assembly->min_length = end;
+    assembly->copy((uint8_t *)assembly->buffer.data + offset, payload, length);
+    return true;
+}
 
 /* Where a payload at `offset` belongs; NULL if there is no memory (yet). */
 static inline uint8_t *spni_assembly_place(const spni_assembly *assembly,

@@ -32,6 +32,12 @@ typedef enum {
 void spni_ranges_init(spni_ranges *set);
 void spni_ranges_fini(spni_ranges *set);
 
+/* The last of at least one; its end may be moved on. */
+static inline spn_range *spni_ranges_last(const spni_ranges *set)
+{
+    return &set->ranges[set->count - 1];
+}
+
 /* How begin..end fits, and where it would be inserted. An empty range fits
  * unless it lies inside, or at the beginning of, a range that is not empty. */
 spni_range_fit spni_ranges_find(const spni_ranges *set, size_t begin,
