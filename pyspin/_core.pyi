@@ -231,6 +231,10 @@ class spn_window_config(CData):
     timeout_ns: int
     probe: bool
 
+class spn_window_state(CData):
+    deadline_ns: int
+    ended: int
+
 class spn_window_stats(CData):
     requests: int
     replies: int
@@ -395,6 +399,12 @@ class FFI:
     @overload
     def new(self, cdecl: Literal["spn_window_config *[]"], init: Any) -> Out[spn_window_config]: ...
     @overload
+    def new(self, cdecl: Literal["spn_window_state *"], init: Any = None) -> spn_window_state: ...
+    @overload
+    def new(self, cdecl: Literal["spn_window_state[]"], init: Any) -> Out[spn_window_state]: ...
+    @overload
+    def new(self, cdecl: Literal["spn_window_state *[]"], init: Any) -> Out[spn_window_state]: ...
+    @overload
     def new(self, cdecl: Literal["spn_window_stats *"], init: Any = None) -> spn_window_stats: ...
     @overload
     def new(self, cdecl: Literal["spn_window_stats[]"], init: Any) -> Out[spn_window_stats]: ...
@@ -480,6 +490,10 @@ class FFI:
     ) -> Out[spn_window_config]: ...
     @overload
     def new(
+        self, cdecl: Literal["spn_window_state **"], init: Any = None
+    ) -> Out[spn_window_state]: ...
+    @overload
+    def new(
         self, cdecl: Literal["spn_window_stats **"], init: Any = None
     ) -> Out[spn_window_stats]: ...
     @overload
@@ -554,10 +568,11 @@ class Lib:
         a: spn_link,
         b: spn_window,
         c: int,
-        d: spn_scp_outcome | Out[spn_scp_outcome],
-        e: int,
-        f: CData | Sequence[int],
-        g: int,
+        d: bool,
+        e: spn_scp_outcome | Out[spn_scp_outcome],
+        f: int,
+        g: CData | Sequence[int],
+        h: int,
         /,
     ) -> int: ...
     def spn_link_send(
@@ -659,8 +674,8 @@ class Lib:
     def spn_threads_stop(self, a: spn_threads, /) -> None: ...
     def spn_threads_stop_all(self) -> None: ...
     def spn_threads_unref(self, a: spn_threads, /) -> None: ...
-    def spn_window_deadline(self, a: spn_window, /) -> int: ...
     def spn_window_fail(self, a: spn_window, b: int, /) -> None: ...
+    def spn_window_forget(self, a: spn_window, b: int, /) -> None: ...
     def spn_window_free(self, a: spn_window, /) -> None: ...
     def spn_window_match(self, a: spn_window, b: int, c: int, d: int, /) -> int: ...
     def spn_window_new(
@@ -678,13 +693,18 @@ class Lib:
     def spn_window_read_stats(
         self, a: spn_window, b: spn_window_stats | Out[spn_window_stats], /
     ) -> None: ...
+    def spn_window_step(
+        self,
+        a: spn_window,
+        b: int,
+        c: CData | Sequence[int],
+        d: int,
+        e: spn_window_state | Out[spn_window_state],
+        /,
+    ) -> int: ...
     def spn_window_submit(
         self, a: spn_window, b: int, c: CData | Sequence[int], d: int, e: bool, /
     ) -> int: ...
-    def spn_window_take(
-        self, a: spn_window, b: int, c: CData | Sequence[int], d: int, /
-    ) -> int: ...
-    def spn_window_tick(self, a: spn_window, b: int, /) -> None: ...
 
 ffi: FFI
 lib: Lib

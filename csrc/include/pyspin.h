@@ -613,9 +613,16 @@ void spn_window_read_stats(spn_window *window, spn_window_stats *out);
 int spn_window_submit(spn_window *window, uint64_t token, const uint8_t *bytes,
                       size_t length, bool may_repeat);
 
-/* The tokens of up to `count` requests to be sent now; they count as sent. */
-int spn_window_take(spn_window *window, uint64_t now_ns, uint64_t *tokens,
-                    int count);
+/* Where a window is after a step. */
+typedef struct {
+    uint64_t deadline_ns; /* of the next step; UINT64_MAX: only after others */
+    int ended;            /* requests for spn_window_pop */
+} spn_window_state;
+
+/* Let time pass. The tokens of up to `count` requests to be sent now; they
+ * count as sent. */
+int spn_window_step(spn_window *window, uint64_t now_ns, uint64_t *tokens,
+                    int count, spn_window_state *state);
 
 /* Tell the window of a reply that its driver has decoded. The token of the
  * request that it ends, or -1 when there is none: it was ignored, or will
@@ -623,14 +630,11 @@ int spn_window_take(spn_window *window, uint64_t now_ns, uint64_t *tokens,
 int64_t spn_window_match(spn_window *window, uint64_t now_ns,
                          uint16_t sequence, uint16_t code);
 
-/* Tell the window that time has passed. */
-void spn_window_tick(spn_window *window, uint64_t now_ns);
-
-/* When to tick next; UINT64_MAX: not before something else happens. */
-uint64_t spn_window_deadline(spn_window *window);
-
 /* End all requests with this status. */
 void spn_window_fail(spn_window *window, int status);
+
+/* Forget the requests of this token; nothing is said about them. */
+void spn_window_forget(spn_window *window, uint64_t token);
 
 /* Take completions with as many replies as `data` holds. How many. */
 int spn_window_pop(spn_window *window, spn_scp_outcome *completions, int count,
@@ -662,12 +666,13 @@ int spn_link_send(spn_link *link, spn_window *window, uint64_t token,
                   const uint8_t *bytes, size_t length, bool may_repeat);
 
 /* Send and receive until there are completions, at most timeout_ms; then as
- * spn_window_pop. How many; 0 when time runs out or nothing is in progress;
+ * spn_window_pop. How many; 0 when time runs out, when nothing is in progress,
+ * or, if asked for by until_room, when the window can take a request;
  * -EINTR on a signal; SPN_ESTOPPED when the link is stopped and all
  * completions have been taken (every request then has one). */
 int spn_link_run(spn_link *link, spn_window *window, int timeout_ms,
-                 spn_scp_outcome *completions, int count, uint8_t *data,
-                 size_t size);
+                 bool until_room, spn_scp_outcome *completions, int count,
+                 uint8_t *data, size_t size);
 
 /* ---- SpiNNaker: memory in bulk ------------------------------------------ */
 

@@ -145,10 +145,10 @@ static void test_a_silent_peer_gets_eleven_sendings(void)
         CHECK(submit(0, SPNI_CMD_READ) >= 0);
     int sendings = transmit(NULL);
     for (int i = 0; i < 11; i++) {
-        now = spn_window_deadline(window);
-        spn_window_tick(window, now - 1);
+        now = spni_window_deadline_locked(window);
+        spni_window_tick_locked(window, now - 1);
         CHECK_EQ(transmit(NULL), 0);
-        spn_window_tick(window, now);
+        spni_window_tick_locked(window, now);
         sendings += transmit(NULL);
     }
     CHECK_EQ(sendings, 8 * 11);
@@ -160,7 +160,7 @@ static void test_a_silent_peer_gets_eleven_sendings(void)
     CHECK_EQ(completions[0].attempts, 11);
     CHECK_EQ(stats().timeouts, 88);
     CHECK_EQ(stats().resent, 80);
-    CHECK_EQ(spn_window_deadline(window), UINT64_MAX);
+    CHECK_EQ(spni_window_deadline_locked(window), UINT64_MAX);
     close_window();
 }
 
@@ -203,7 +203,7 @@ static void test_what_may_not_be_repeated_waits_for_its_timeout(void)
         answer(sequence[i]);
     CHECK_EQ(transmit(NULL), 0);
     now += TIMEOUT;
-    spn_window_tick(window, now);
+    spni_window_tick_locked(window, now);
     CHECK_EQ(transmit(NULL), 1);
     close_window();
 }
@@ -251,7 +251,7 @@ static void test_a_retry_code_parks_one_and_not_the_others(void)
     int first = submit(1, SPNI_CMD_READ);
     transmit(NULL);
     reply((uint16_t)first, SPNI_RC_P2P_BUSY, 0);
-    uint64_t due = spn_window_deadline(window);
+    uint64_t due = spni_window_deadline_locked(window);
     CHECK_EQ(due, now + 100 * MS);
     /* the channel is free for another meanwhile */
     int second = submit(2, SPNI_CMD_READ);
@@ -260,14 +260,14 @@ static void test_a_retry_code_parks_one_and_not_the_others(void)
     answer(second);
     CHECK_EQ(only().token, 2);
     now = due;
-    spn_window_tick(window, now);
+    spni_window_tick_locked(window, now);
     CHECK_EQ(transmit(NULL), 1);
     CHECK_EQ(stats().resent_retry_code, 1);
     CHECK_EQ(stats().resent, 1);
     reply((uint16_t)first, SPNI_RC_TIMEOUT, 0);
-    CHECK_EQ(spn_window_deadline(window), now + 150 * MS);
-    now = spn_window_deadline(window);
-    spn_window_tick(window, now);
+    CHECK_EQ(spni_window_deadline_locked(window), now + 150 * MS);
+    now = spni_window_deadline_locked(window);
+    spni_window_tick_locked(window, now);
     transmit(NULL);
     answer(first);
     CHECK_EQ(only().token, 1);
@@ -280,8 +280,8 @@ static void test_retry_codes_use_up_the_retries(void)
     int sequence = submit(1, SPNI_CMD_READ);
     for (int i = 0; i < 11; i++) {
         while (transmit(NULL) == 0) {
-            now = spn_window_deadline(window);
-            spn_window_tick(window, now);
+            now = spni_window_deadline_locked(window);
+            spni_window_tick_locked(window, now);
         }
         reply((uint16_t)sequence, SPNI_RC_P2P_NOREPLY, 0);
     }
@@ -384,7 +384,7 @@ static void test_rest_ends(void)
         CHECK(sequence >= 0);
         transmit(NULL);
         now += TIMEOUT;
-        spn_window_tick(window, now);
+        spni_window_tick_locked(window, now);
         transmit(NULL);
         answer(sequence);
         only();
@@ -456,17 +456,27 @@ static void test_a_driver_may_keep_the_bytes(void)
     open_window(2, 0);
     int sequence = spn_window_submit(window, 5, NULL, 0, true);
     uint64_t tokens[4];
-    CHECK_EQ(spn_window_take(window, now, tokens, 4), 1);
+    spn_window_state state;
+    CHECK_EQ(spn_window_step(window, now, tokens, 4, &state), 1);
     CHECK_EQ(tokens[0], 5);
-    CHECK_EQ(spn_window_take(window, now, tokens, 4), 0);
+    CHECK_EQ(state.deadline_ns, now + TIMEOUT);
+    CHECK_EQ(spn_window_step(window, now, tokens, 4, &state), 0);
     uint16_t number = (uint16_t)sequence;
     CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_P2P_BUSY), -1);
-    now = spn_window_deadline(window);
-    spn_window_tick(window, now);
-    CHECK_EQ(spn_window_take(window, now, tokens, 4), 1);
+    spn_window_step(window, now, tokens, 4, &state);
+    now = state.deadline_ns;
+    CHECK_EQ(spn_window_step(window, now, tokens, 4, &state), 1);
     CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK), 5);
     CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK), -1);
     CHECK_EQ(stats().ignored_late, 1);
+    spn_window_submit(window, 6, NULL, 0, true);
+    spn_window_submit(window, 7, NULL, 0, true);
+    spn_window_forget(window, 7);
+    CHECK_EQ(stats().in_progress, 1);
+    spn_window_fail(window, -EIO);
+    spn_window_step(window, now, tokens, 4, &state);
+    CHECK_EQ(state.ended, 1);
+    CHECK_EQ(only().token, 6);
     close_window();
 }
 
@@ -533,7 +543,7 @@ static uint64_t play(board *it, int count)
         while (taken < count && submit((uint64_t)taken, SPNI_CMD_READ) >= 0)
             taken++;
         board_take(it, sent, transmit(sent));
-        uint64_t due = spn_window_deadline(window);
+        uint64_t due = spni_window_deadline_locked(window);
         if (it->queued && it->free_at + it->service <= due) {
             now = it->free_at + it->service;
             board_serve(it);
@@ -544,7 +554,7 @@ static uint64_t play(board *it, int count)
                 answer(it->held);
             it->has_held = false;
         }
-        spn_window_tick(window, now);
+        spni_window_tick_locked(window, now);
         int got = pop(completions);
         for (int i = 0; i < got; i++)
             CHECK_EQ(completions[i].status, 0);
@@ -627,14 +637,14 @@ static void test_a_probe_resends_a_lost_tail_early(void)
     only();
     sequence = submit(0, SPNI_CMD_READ);
     transmit(NULL);
-    uint64_t due = spn_window_deadline(window);
+    uint64_t due = spni_window_deadline_locked(window);
     CHECK(due - now >= 20 * MS && due - now < 100 * MS);
     now = due;
-    spn_window_tick(window, now);
+    spni_window_tick_locked(window, now);
     CHECK_EQ(transmit(NULL), 1);
     CHECK_EQ(stats().resent_probe, 1);
     CHECK_EQ(stats().timeouts, 0);
-    CHECK_EQ(spn_window_deadline(window), now + TIMEOUT);
+    CHECK_EQ(spni_window_deadline_locked(window), now + TIMEOUT);
     answer(sequence);
     only();
     close_window();

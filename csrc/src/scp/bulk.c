@@ -214,10 +214,28 @@ static void serve(lane *it)
     pthread_mutex_unlock(&it->link->sequences->lock);
 }
 
+static uint64_t deadline(const lane *it)
+{
+    pthread_mutex_lock(&it->link->sequences->lock);
+    uint64_t deadline_ns = spni_link_look_locked(
+        it->link, spni_window_deadline_locked(it->window));
+    pthread_mutex_unlock(&it->link->sequences->lock);
+    return deadline_ns;
+}
+
+static bool is_due(const lane *it, uint64_t now_ns)
+{
+    pthread_mutex_lock(&it->link->sequences->lock);
+    bool due = it->link->sequences->windows > 1 ||
+               spni_window_deadline_locked(it->window) <= now_ns;
+    pthread_mutex_unlock(&it->link->sequences->lock);
+    return due;
+}
+
 static uint64_t earliest(spn_bulk *bulk, uint64_t until_ns)
 {
     for (lane *it = bulk->lanes; it; it = it->next) {
-        uint64_t due_ns = spn_window_deadline(it->window);
+        uint64_t due_ns = deadline(it);
         if (unfinished(it) && due_ns < until_ns)
             until_ns = due_ns;
     }
@@ -242,7 +260,7 @@ static int poll_lanes(spn_bulk *bulk, uint64_t until_ns)
         if (bulk->sockets[count].revents & POLLHUP)
             spn_link_stop(it->link);
         it->is_hot = it->is_hot || bulk->sockets[count].revents ||
-                     spn_window_deadline(it->window) <= now_ns;
+                     is_due(it, now_ns);
     }
     return 0;
 }

@@ -3,6 +3,10 @@
  * function takes the lock and does one step. */
 #include "scp/window.h"
 
+enum {
+    BATCH = 64,
+};
+
 static void lock(spn_window *window)
 {
     pthread_mutex_lock(&window->sequences->lock);
@@ -33,17 +37,22 @@ int spn_window_submit(spn_window *window, uint64_t token, const uint8_t *bytes,
     return sequence;
 }
 
-int spn_window_take(spn_window *window, uint64_t now_ns, uint64_t *tokens,
-                    int count)
+int spn_window_step(spn_window *window, uint64_t now_ns, uint64_t *tokens,
+                    int count, spn_window_state *state)
 {
-    spni_request *requests[64];
-    if (count > 64)
-        count = 64;
+    spni_request *requests[BATCH];
+    if (count > BATCH)
+        count = BATCH;
     lock(window);
+    spni_window_tick_locked(window, now_ns);
     count = spni_window_peek_locked(window, now_ns, requests, count);
     for (int i = 0; i < count; i++)
         tokens[i] = requests[i]->token;
     spni_window_sent_locked(window, now_ns, requests, count);
+    *state = (spn_window_state){
+        .deadline_ns = spni_window_deadline_locked(window),
+        .ended = window->ended.count,
+    };
     unlock(window);
     return count;
 }
@@ -57,25 +66,17 @@ int64_t spn_window_match(spn_window *window, uint64_t now_ns,
     return token;
 }
 
-void spn_window_tick(spn_window *window, uint64_t now_ns)
-{
-    lock(window);
-    spni_window_tick_locked(window, now_ns);
-    unlock(window);
-}
-
-uint64_t spn_window_deadline(spn_window *window)
-{
-    lock(window);
-    uint64_t deadline_ns = spni_window_deadline_locked(window);
-    unlock(window);
-    return deadline_ns;
-}
-
 void spn_window_fail(spn_window *window, int status)
 {
     lock(window);
     spni_window_fail_locked(window, status);
+    unlock(window);
+}
+
+void spn_window_forget(spn_window *window, uint64_t token)
+{
+    lock(window);
+    spni_window_forget_locked(window, token);
     unlock(window);
 }
 

@@ -25,6 +25,9 @@
 /* When a socket takes no more; POLLOUT does not tell of a full device queue. */
 #define FULL_SOCKET_NS (SPNI_SECOND_NS / 1000)
 
+/* When another thread may receive for this one. */
+#define SHARED_NS (SPNI_SECOND_NS / 500)
+
 int spn_link_new(int fd, spn_link **out)
 {
     int code = -ENOMEM;
@@ -146,9 +149,12 @@ int spni_link_transmit_locked(spn_link *link, spn_window *window)
             continue;
         if (is_full(sent))
             return -EAGAIN;
+        if (sent == -EPIPE)
+            spn_link_stop(link);
+        if (spni_link_is_stopped(link))
+            return SPN_ESTOPPED;
         if (sent < 0) {
-            if (!spni_link_is_stopped(link))
-                fail_locked(window, sent);
+            fail_locked(window, sent);
             return sent;
         }
         spni_window_sent_locked(window, now_ns, requests, sent);
@@ -159,6 +165,7 @@ int spni_link_transmit_locked(spn_link *link, spn_window *window)
 int spni_link_transmit(spn_link *link, spn_window *window)
 {
     lock(link);
+    spni_window_tick_locked(window, spni_now_ns());
     int sent = spni_link_transmit_locked(link, window);
     unlock(link);
     return sent;
@@ -181,8 +188,11 @@ int spn_link_send(spn_link *link, spn_window *window, uint64_t token,
         spni_link_forget_error(link);
     int sequence =
         spni_window_submit_locked(window, token, bytes, length, may_repeat);
-    if (sequence >= 0)
-        spni_link_transmit_locked(link, window);
+    if (sequence >= 0 &&
+        spni_link_transmit_locked(link, window) == SPN_ESTOPPED) {
+        spni_window_forget_locked(window, token);
+        sequence = SPN_ESTOPPED;
+    }
     unlock(link);
     return sequence;
 }
@@ -215,6 +225,13 @@ int spni_link_receive(spn_link *link, spn_window *window)
     return code;
 }
 
+uint64_t spni_link_look_locked(const spn_link *link, uint64_t until_ns)
+{
+    uint64_t soon_ns = spni_now_ns() + SHARED_NS;
+    bool is_shared = link->sequences->windows > 1;
+    return is_shared && soon_ns < until_ns ? soon_ns : until_ns;
+}
+
 void spni_link_end(spn_link *link, spn_window *window)
 {
     lock(link);
@@ -242,36 +259,39 @@ static int wait(spn_link *link, uint64_t until_ns)
     return code;
 }
 
+/* What a run is for. */
 typedef struct {
+    uint64_t until_ns;
+    bool until_room;
     spn_scp_outcome *completions;
     int count;
     uint8_t *data;
     size_t size;
-} basket;
+} errand;
 
-/* Completions taken; with none, *wake_ns is when to look again. */
-static int collect(spn_link *link, spn_window *window, const basket *into,
+/* Completions taken; with none, *wake_ns is when to look again, 0: not. */
+static int collect(spn_link *link, spn_window *window, const errand *it,
                    uint64_t *wake_ns)
 {
     lock(link);
-    spni_window_tick_locked(window, spni_now_ns());
-    int taken = spni_window_pop_locked(window, into->completions, into->count,
-                                       into->data, into->size);
-    bool is_idle = spni_window_in_progress_locked(window) == 0;
-    *wake_ns = is_idle ? 0 : spni_window_deadline_locked(window);
+    int taken = spni_window_pop_locked(window, it->completions, it->count,
+                                       it->data, it->size);
+    bool is_over = spni_window_in_progress_locked(window) == 0 ||
+                   (it->until_room && spni_window_has_room_locked(window));
+    *wake_ns = is_over ? 0 : spni_link_look_locked(
+        link, spni_window_deadline_locked(window));
     unlock(link);
     return taken;
 }
 
-static int run(spn_link *link, spn_window *window, uint64_t until_ns,
-               const basket *into)
+static int run(spn_link *link, spn_window *window, const errand *it)
 {
     for (;;) {
         bool stopped = spni_link_is_stopped(link);
         int sent = stopped ? 0 : spni_link_transmit(link, window);
         int received = spni_link_receive(link, window);
         uint64_t wake_ns;
-        int taken = collect(link, window, into, &wake_ns);
+        int taken = collect(link, window, it, &wake_ns);
         if (taken > 0)
             return taken;
         if (wake_ns == 0)
@@ -282,22 +302,28 @@ static int run(spn_link *link, spn_window *window, uint64_t until_ns,
             spni_link_end(link, window);
             continue;
         }
-        if (spni_now_ns() >= until_ns)
+        if (spni_now_ns() >= it->until_ns)
             return 0;
         if (sent == -EAGAIN)
             wake_ns = spni_now_ns() + FULL_SOCKET_NS;
-        int code = wait(link, wake_ns < until_ns ? wake_ns : until_ns);
+        int code = wait(link, wake_ns < it->until_ns ? wake_ns : it->until_ns);
         if (code < 0)
             return code;
     }
 }
 
 int spn_link_run(spn_link *link, spn_window *window, int timeout_ms,
-                 spn_scp_outcome *completions, int count, uint8_t *data,
-                 size_t size)
+                 bool until_room, spn_scp_outcome *completions, int count,
+                 uint8_t *data, size_t size)
 {
-    basket into = {completions, count, data, size};
-    uint64_t until_ns = timeout_ms < 0 ? UINT64_MAX
-        : spni_now_ns() + (uint64_t)timeout_ms * 1000000;
-    return run(link, window, until_ns, &into);
+    errand it = {
+        .until_ns = timeout_ms < 0 ? UINT64_MAX
+            : spni_now_ns() + (uint64_t)timeout_ms * 1000000,
+        .until_room = until_room,
+        .completions = completions,
+        .count = count,
+        .data = data,
+        .size = size,
+    };
+    return run(link, window, &it);
 }

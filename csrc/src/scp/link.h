@@ -20,9 +20,12 @@ enum {
 
 void spni_link_ref(spn_link *link);
 
-/* Send what the window lets go now. Packets sent; -EAGAIN when the socket
- * takes no more; another -errno of the socket, all requests ended with it. */
+/* Let time pass, and send what the window lets go now. Packets sent; -EAGAIN when the socket
+ * takes no more; SPN_ESTOPPED when the owner of the socket has shut it down;
+ * another -errno of the socket, all requests ended with it. */
 int spni_link_transmit(spn_link *link, spn_window *window);
+
+/* The same, without letting time pass. */
 int spni_link_transmit_locked(spn_link *link, spn_window *window);
 
 /* Take what has arrived, one batch, and tell the windows it belongs to. How
@@ -32,6 +35,10 @@ int spni_link_receive(spn_link *link, spn_window *window);
 
 /* Take an error of earlier traffic off the socket. */
 void spni_link_forget_error(const spn_link *link);
+
+/* When to look again at the latest: `until_ns`, or soon, if another thread may
+ * receive what is for this window, which does not wake us. */
+uint64_t spni_link_look_locked(const spn_link *link, uint64_t until_ns);
 
 /* End all of the window's requests as those of a stopped link. */
 void spni_link_end(spn_link *link, spn_window *window);

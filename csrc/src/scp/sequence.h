@@ -25,6 +25,7 @@ typedef struct {
 struct spn_sequences {
     unsigned references; /* atomic */
     pthread_mutex_t lock; /* for the rest, and for all windows that use it */
+    int windows;          /* that use it */
     uint16_t next;
     uint32_t in_use;
     uint32_t rest_first; /* the ring of resting numbers, oldest first */

@@ -90,6 +90,9 @@ int spn_window_new(const spn_window_config *config, spn_sequences *sequences,
     window->sequences = sequences;
     window->tick_ns = UINT64_MAX;
     spni_sequences_ref(sequences);
+    pthread_mutex_lock(&sequences->lock);
+    sequences->windows++;
+    pthread_mutex_unlock(&sequences->lock);
     if (config->channels == 0)
         spni_size_init(&window->size, CHANNELS_START, CHANNELS_MAX);
     else
@@ -123,6 +126,7 @@ void spn_window_free(spn_window *window)
     for (int i = 0; i < 4; i++)
         while (live[i]->first)
             drop(window, live[i]->first);
+    window->sequences->windows--;
     pthread_mutex_unlock(&window->sequences->lock);
     free_all(&window->ended);
     free_all(&window->unused);
@@ -553,7 +557,8 @@ int spni_window_pop_locked(spn_window *window, spn_scp_outcome *completions,
             .sequence = request->sequence,
             .attempts = (uint16_t)request->sent,
         };
-        memcpy(data + used, request->answer, request->answer_length);
+        if (request->answer_length)
+            memcpy(data + used, request->answer, request->answer_length);
         used += request->answer_length;
         move(request, &window->unused);
     }
