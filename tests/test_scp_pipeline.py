@@ -1,0 +1,660 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SCPRequestPipeLine, over pyspin's connection (C) and over anything with its methods."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from scp_peer import RETRY_CODES, Peer, Request
+
+from pyspin._ffi import ffi, lib
+from pyspin.connections import SCAMPConnection, SCPRequestPipeLine, TokenBucket
+from pyspin.messages import (
+    ConnectionClosedError,
+    ReadMemory,
+    SpinnakerIOError,
+    SpinnakerTimeoutError,
+    UnexpectedResponseCodeError,
+)
+
+
+class Duck:
+    """A connection that has the documented methods and nothing else of pyspin's."""
+
+    def __init__(self, connection: SCAMPConnection) -> None:
+        self._connection = connection
+        self.get_scp_data = connection.get_scp_data
+        self.receive_scp_response = connection.receive_scp_response
+        self.send = connection.send
+
+
+@pytest.fixture(params=["link", "methods"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+class Client:
+    """A connection, a pipeline over it, and what came back."""
+
+    def __init__(self, kind: str, port: int, **settings: Any) -> None:
+        self.connection = SCAMPConnection(0, 0, remote_host="127.0.0.1", remote_port=port)
+        over: Any = self.connection if kind == "link" else Duck(self.connection)
+        self.pipeline = SCPRequestPipeLine(over, **settings)
+        self.over = over
+        self.answers: list[bytes] = []
+        self.errors: list[tuple[Any, ...]] = []
+
+    def take(self, response: Any) -> None:
+        self.answers.append(bytes(response.data[response.offset :]))
+
+    def complain(self, *arguments: Any) -> None:
+        self.errors.append(arguments)
+
+    def read(self, address: int = 0x60000000, size: int = 4) -> ReadMemory:
+        request = ReadMemory((0, 0, 0), address, size)
+        self.pipeline.send_request(request, self.take, self.complain)
+        return request
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+
+@pytest.fixture
+def memory() -> bytes:
+    return bytes(i * 7 % 256 for i in range(4096))
+
+
+@pytest.fixture
+def peer(memory: bytes) -> Iterator[Peer]:
+    with Peer(memory=memory) as it:
+        yield it
+
+
+def test_every_request_gets_its_own_answer(kind: str, peer: Peer, memory: bytes) -> None:
+    with Client(kind, peer.port, n_channels=8) as client:
+        for i in range(64):
+            client.read(peer.base + 64 * i, 64)
+        client.pipeline.finish()
+        assert sorted(client.answers) == sorted(memory[64 * i : 64 * i + 64] for i in range(64))
+        assert client.errors == []
+        assert client.pipeline.n_resent == 0
+        assert client.pipeline.n_timeouts == 0
+        assert client.pipeline.n_channels == 8
+
+
+def test_the_window_is_never_exceeded(kind: str) -> None:
+    with Peer(behave=lambda request: []) as peer:
+        waiting: list[Request] = []
+        most = 0
+
+        def behave(request: Request) -> list[bytes]:
+            nonlocal most
+            waiting.append(request)
+            most = max(most, len(waiting))
+            if len(waiting) < 4 and request.number < 36:
+                return []
+            replies = [it.reply(payload=bytes(4)) for it in waiting]
+            waiting.clear()
+            return replies
+
+        peer.behave = behave
+        with Client(kind, peer.port, n_channels=4) as client:
+            for _ in range(40):
+                client.read()
+            client.pipeline.finish()
+            assert len(client.answers) == 40
+            assert most == 4
+
+
+def test_a_request_is_sent_at_once(kind: str, peer: Peer) -> None:
+    arrived = threading.Event()
+
+    def behave(request: Request) -> list[bytes]:
+        arrived.set()
+        return peer.obey(request)
+
+    peer.behave = behave
+    with Client(kind, peer.port, n_channels=8) as client:
+        client.read()
+        assert arrived.wait(10)
+        client.pipeline.finish()
+
+
+def test_the_request_shows_the_sequence_it_was_sent_with(kind: str, peer: Peer) -> None:
+    with Client(kind, peer.port) as client:
+        requests = [client.read() for _ in range(3)]
+        client.pipeline.finish()
+        assert [it.sequence for it in peer.requests] == [
+            it.scp_request_header.sequence for it in requests
+        ]
+
+
+def test_a_callback_may_be_none(kind: str, peer: Peer) -> None:
+    with Client(kind, peer.port) as client:
+        client.pipeline.send_request(ReadMemory((0, 0, 0), peer.base, 4), None, client.complain)
+        client.pipeline.finish()
+        assert client.errors == []
+
+
+@pytest.mark.parametrize("code", RETRY_CODES.values(), ids=RETRY_CODES)
+def test_a_retry_code_is_tried_again(kind: str, peer: Peer, code: int) -> None:
+    peer.behave = lambda it: [it.reply(code)] if it.number == 0 else peer.obey(it)
+    with Client(kind, peer.port, n_channels=2) as client:
+        for _ in range(4):
+            client.read()
+        client.pipeline.finish()
+        assert len(client.answers) == 4
+        assert client.pipeline.n_retry_code_resent == 1
+        assert client.pipeline.n_resent == 1
+        assert client.pipeline.n_timeouts == 0
+
+
+def test_a_busy_answer_does_not_hold_up_the_others(kind: str, peer: Peer, memory: bytes) -> None:
+    peer.behave = lambda it: [it.reply(0x8D)] if it.number == 0 else peer.obey(it)
+    with Client(kind, peer.port, n_channels=1) as client:
+        client.read(peer.base, 4)
+        client.read(peer.base + 4, 4)
+        client.read(peer.base + 8, 4)
+        client.pipeline.finish()
+        assert client.answers == [memory[4:8], memory[8:12], memory[0:4]]
+
+
+@pytest.mark.parametrize("code", [0x82, 0x84, 0x89, 0x8C, 0x8A, 0x90, 0x1234])
+def test_another_code_fails_that_request_only(kind: str, peer: Peer, code: int) -> None:
+    peer.behave = lambda it: [it.reply(code)] if it.number == 1 else peer.obey(it)
+    with Client(kind, peer.port, n_channels=4) as client:
+        requests = [client.read() for _ in range(3)]
+        client.pipeline.finish()
+        assert len(client.answers) == 2
+        ((request, error, _, connection),) = client.errors
+        assert request is requests[1]
+        assert isinstance(error, UnexpectedResponseCodeError)
+        assert connection is client.over
+        assert client.pipeline.n_resent == 0
+
+
+def test_a_silent_peer_is_a_timeout_of_each_request(kind: str) -> None:
+    with (
+        Peer(behave=lambda it: []) as peer,
+        Client(kind, peer.port, n_channels=3, n_retries=2, packet_timeout=0.02) as client,
+    ):
+        requests = [client.read() for _ in range(3)]
+        client.pipeline.finish()
+        assert {id(it[0]) for it in client.errors} == {id(it) for it in requests}
+        for _, error, trace, _ in client.errors:
+            assert isinstance(error, SpinnakerTimeoutError)
+            assert isinstance(error, TimeoutError)
+            assert trace is not None
+        assert len(peer.requests) == 9
+        assert client.pipeline.n_timeouts == 9
+        assert client.pipeline.n_resent == 6
+
+
+def test_retry_codes_to_the_end_are_told(kind: str) -> None:
+    with (
+        Peer(behave=lambda it: [it.reply(0x8B)]) as peer,
+        Client(kind, peer.port, n_retries=1) as client,
+    ):
+        client.read()
+        client.pipeline.finish()
+        ((_, error, _, _),) = client.errors
+        assert isinstance(error, SpinnakerIOError)
+        assert "RC_P2P_NOREPLY" in str(error)
+        assert len(peer.requests) == 2
+
+
+def test_a_lost_request_is_overtaken_by_three(kind: str, peer: Peer) -> None:
+    peer.behave = lambda it: [] if it.number == 0 else peer.obey(it)
+    with Client(kind, peer.port, n_channels=8, packet_timeout=60) as client:
+        for _ in range(8):
+            client.read()
+        client.pipeline.finish()
+        assert len(client.answers) == 8
+        assert client.pipeline.n_resent == 1
+        assert client.pipeline.n_timeouts == 0
+        assert client.pipeline.statistics["resent_overtaken"] == 1
+
+
+def test_what_nobody_asked_for_is_ignored(kind: str, peer: Peer, memory: bytes) -> None:
+    def behave(request: Request) -> list[bytes]:
+        good = peer.obey(request)[0]
+        return [
+            request.reply(sequence=(request.sequence + 1000) & 0xFFFF),
+            request.reply(code=0x82, sequence=(request.sequence + 1000) & 0xFFFF),
+            b"",
+            b"\0" * 5,
+            good,
+            good,
+        ]
+
+    peer.behave = behave
+    with Client(kind, peer.port, n_channels=4) as client:
+        for i in range(16):
+            client.read(peer.base + 4 * i, 4)
+        client.pipeline.finish()
+        assert sorted(client.answers) == sorted(memory[4 * i : 4 * i + 4] for i in range(16))
+        statistics = client.pipeline.statistics
+        assert statistics["ignored_unknown"] >= 16
+        assert statistics["ignored_late"] >= 12
+        assert client.errors == []
+
+
+def test_forged_replies_are_counted_and_ignored(peer: Peer, memory: bytes) -> None:
+    def behave(request: Request) -> list[bytes]:
+        good = peer.obey(request)[0]
+        return [
+            request.reply(code=2),  # a command, not a result
+            good[:2] + b"\x55" + good[3:],  # no SDP flags
+            good[:-1],  # shorter than was asked for
+            good + b"\0",
+            good + bytes(600),
+            good[:13],
+            good,
+        ]
+
+    peer.behave = behave
+    with Client("link", peer.port) as client:
+        client.read()
+        client.pipeline.finish()
+        assert client.answers == [memory[:4]]
+        statistics = client.pipeline.statistics
+        assert statistics["ignored_command"] == 1
+        assert statistics["ignored_flags"] == 1
+        assert statistics["ignored_length"] == 2
+        assert statistics["ignored_oversize"] == 1
+        assert statistics["ignored_short"] == 1
+
+
+def test_a_stranger_is_not_heard(peer: Peer, memory: bytes) -> None:
+    with Client("link", peer.port) as client:
+        stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+        def behave(request: Request) -> list[bytes]:
+            forged = request.reply(payload=b"evil")
+            stranger.sendto(forged, ("127.0.0.1", client.connection.local_port))
+            return peer.obey(request)
+
+        peer.behave = behave
+        with stranger:
+            client.read()
+            client.pipeline.finish()
+        assert client.answers == [memory[:4]]
+
+
+def test_nobody_listening_is_reported_as_such(kind: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hole:
+        hole.bind(("127.0.0.1", 0))
+        port = hole.getsockname()[1]
+    with Client(kind, port, n_channels=4) as client:
+        for _ in range(3):
+            client.read()
+        client.pipeline.finish()
+        assert len(client.errors) == 3
+        for _, error, _, _ in client.errors:
+            assert isinstance(error, SpinnakerIOError)
+            assert error.errno == errno.ECONNREFUSED
+
+
+def test_nobody_listening_is_a_refused_connection() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hole:
+        hole.bind(("127.0.0.1", 0))
+        port = hole.getsockname()[1]
+    with Client("link", port) as client:
+        client.read()
+        client.pipeline.finish()
+        assert isinstance(client.errors[0][1], ConnectionRefusedError)
+
+
+def test_a_raising_callback_reaches_the_error_callback(kind: str, peer: Peer) -> None:
+    def fail(response: Any) -> None:
+        raise KeyError("mine")
+
+    with Client(kind, peer.port, n_channels=4) as client:
+        bad = ReadMemory((0, 0, 0), peer.base, 4)
+        client.pipeline.send_request(bad, fail, client.complain)
+        for _ in range(5):
+            client.read()
+        client.pipeline.finish()
+        ((request, error, trace, _),) = client.errors
+        assert request is bad
+        assert isinstance(error, KeyError)
+        assert trace.tb_frame is not None
+        assert len(client.answers) == 5
+
+
+def test_an_error_callback_of_three_gets_a_list(kind: str, peer: Peer) -> None:
+    seen: list[Any] = []
+
+    def complain(request: Any, error: Any, trace: Any) -> None:
+        seen.append((request, error, trace))
+
+    peer.behave = lambda it: [it.reply(0x84)]
+    with Client(kind, peer.port) as client:
+        request = ReadMemory((0, 0, 0), peer.base, 4)
+        client.pipeline.send_request(request, None, complain)
+        client.pipeline.finish()
+    ((got, error, trace),) = seen
+    assert got is request
+    assert isinstance(error, UnexpectedResponseCodeError)
+    assert isinstance(trace, list)
+    assert trace
+    for filename, line, function, text in trace:
+        assert isinstance(filename, str)
+        assert isinstance(line, int)
+        assert isinstance(function, str)
+        assert isinstance(text, str)
+
+
+def test_an_error_callback_of_four_gets_the_connection(kind: str, peer: Peer) -> None:
+    seen: list[Any] = []
+
+    class Complainer:
+        def complain(self, request: Any, error: Any, trace: Any, connection: Any) -> None:
+            seen.append(connection)
+
+    peer.behave = lambda it: [it.reply(0x84)]
+    with Client(kind, peer.port) as client:
+        request = ReadMemory((0, 0, 0), peer.base, 4)
+        client.pipeline.send_request(request, None, Complainer().complain)
+        client.pipeline.finish()
+        assert seen == [client.over]
+
+
+def test_the_error_of_an_error_callback_comes_out(kind: str, peer: Peer) -> None:
+    def complain(*_: Any) -> None:
+        raise RuntimeError("from the error callback")
+
+    peer.behave = lambda it: [it.reply(0x84)] if it.number == 0 else peer.obey(it)
+    with Client(kind, peer.port, n_channels=4) as client:
+        client.pipeline.send_request(ReadMemory((0, 0, 0), peer.base, 4), None, complain)
+        client.read()
+        client.read()
+        with pytest.raises(RuntimeError, match="from the error callback"):
+            client.pipeline.finish()
+        client.pipeline.finish()
+        assert len(client.answers) == 2
+
+
+def test_a_callback_may_send_more(kind: str, peer: Peer) -> None:
+    with Client(kind, peer.port, n_channels=2) as client:
+        left = 300
+
+        def again(response: Any) -> None:
+            nonlocal left
+            for _ in range(min(left, 3)):
+                left -= 1
+                request = ReadMemory((0, 0, 0), peer.base, 4)
+                client.pipeline.send_request(request, again, client.complain)
+            client.take(response)
+
+        client.pipeline.send_request(ReadMemory((0, 0, 0), peer.base, 4), again, client.complain)
+        client.pipeline.finish()
+        assert len(client.answers) == 301
+        assert client.errors == []
+
+
+def test_an_error_callback_may_send_again(kind: str) -> None:
+    with (
+        Peer(behave=lambda it: []) as peer,
+        Client(kind, peer.port, n_channels=4, n_retries=0, packet_timeout=0.02) as client,
+    ):
+        left = 8
+
+        def again(request: Any, error: Any, trace: Any, connection: Any) -> None:
+            nonlocal left
+            client.complain(error)
+            if left:
+                left -= 1
+                client.pipeline.send_request(ReadMemory((0, 0, 0), 0, 4), None, again)
+
+        for _ in range(4):
+            client.pipeline.send_request(ReadMemory((0, 0, 0), 0, 4), None, again)
+        client.pipeline.finish()
+        assert len(client.errors) == 12
+
+
+def test_finish_may_be_called_in_a_callback(kind: str, peer: Peer) -> None:
+    with Client(kind, peer.port, n_channels=4) as client:
+
+        def finish(response: Any) -> None:
+            client.pipeline.finish()
+            client.take(response)
+
+        client.pipeline.send_request(ReadMemory((0, 0, 0), peer.base, 4), finish, client.complain)
+        client.read()
+        client.read()
+        client.pipeline.finish()
+        assert len(client.answers) == 3
+
+
+def test_a_pipeline_may_be_finished_and_used_again(kind: str, peer: Peer) -> None:
+    with Client(kind, peer.port, n_channels=4) as client:
+        client.pipeline.finish()
+        for rounds in range(1, 4):
+            client.read()
+            client.pipeline.finish()
+            client.pipeline.finish()
+            assert len(client.answers) == rounds
+
+
+def test_leaving_the_block_finishes(kind: str, peer: Peer) -> None:
+    with Client(kind, peer.port, n_channels=4) as client:
+        with client.pipeline:
+            for _ in range(3):
+                client.read()
+        assert len(client.answers) == 3
+
+
+def test_pipelines_share_a_connection(kind: str, peer: Peer, memory: bytes) -> None:
+    with Client(kind, peer.port, n_channels=8) as client:
+        other = SCPRequestPipeLine(client.over, n_channels=8)
+        answers: list[bytes] = []
+        for i in range(100):
+            client.read(peer.base + 4 * i, 4)
+            other.send_request(
+                ReadMemory((0, 0, 0), peer.base + 8 * i, 4),
+                lambda response: answers.append(response.payload),
+                client.complain,
+            )
+        client.pipeline.finish()
+        other.finish()
+        assert sorted(client.answers) == sorted(memory[4 * i : 4 * i + 4] for i in range(100))
+        assert sorted(answers) == sorted(memory[8 * i : 8 * i + 4] for i in range(100))
+        assert client.errors == []
+        assert client.pipeline.n_resent == other.n_resent == 0
+
+
+def test_threads_share_a_connection(peer: Peer) -> None:
+    with SCAMPConnection(0, 0, remote_host="127.0.0.1", remote_port=peer.port) as connection:
+        answers: list[Any] = []
+        errors: list[Any] = []
+
+        def work() -> None:
+            with SCPRequestPipeLine(connection, n_channels=4) as pipeline:
+                for _ in range(200):
+                    pipeline.send_request(
+                        ReadMemory((0, 0, 0), peer.base, 4),
+                        answers.append,
+                        lambda *it: errors.append(it),
+                    )
+
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert errors == []
+        assert len(answers) == 600
+
+
+def test_closing_ends_a_waiting_pipeline(kind: str) -> None:
+    arrived = threading.Event()
+
+    def behave(request: Request) -> list[bytes]:
+        if request.number == 3:
+            arrived.set()
+        return [request.reply(payload=bytes(4))] if request.number < 2 else []
+
+    with (
+        Peer(behave=behave) as peer,
+        Client(kind, peer.port, n_channels=8, packet_timeout=60) as client,
+    ):
+        for _ in range(4):
+            client.read()
+        finisher = threading.Thread(target=client.pipeline.finish)
+        finisher.start()
+        assert arrived.wait(10)
+        client.connection.close()
+        finisher.join(30)
+        assert not finisher.is_alive()
+        assert len(client.answers) + len(client.errors) == 4
+        if kind == "link":  # what had arrived at another's socket went with it
+            assert len(client.answers) == 2
+        for _, error, _, _ in client.errors:
+            assert isinstance(error, ConnectionClosedError)
+        with pytest.raises(ConnectionClosedError):
+            client.read()
+
+
+def test_closing_loses_nothing_that_had_arrived() -> None:
+    with Peer() as peer, Client("link", peer.port, n_channels=100) as client:
+        answered = threading.Event()
+
+        def behave(request: Request) -> list[bytes]:
+            # The answer to a request is on its way before the next one is asked for.
+            if request.number == 50:
+                answered.set()
+                return []
+            return peer.obey(request)
+
+        peer.behave = behave
+        for _ in range(51):
+            client.read()
+        assert answered.wait(10)
+        client.connection.close()
+        client.pipeline.finish()
+        assert len(client.answers) == 50
+        assert len(client.errors) == 1
+        assert isinstance(client.errors[0][1], ConnectionClosedError)
+
+
+def test_a_closed_connection_is_refused(kind: str, peer: Peer) -> None:
+    with Client(kind, peer.port) as client:
+        client.connection.close()
+        with pytest.raises(ConnectionClosedError):
+            client.read()
+    if kind == "link":
+        with pytest.raises(ConnectionClosedError):
+            SCPRequestPipeLine(SCAMPConnectionThatIsClosed(peer.port))
+
+
+def SCAMPConnectionThatIsClosed(port: int) -> SCAMPConnection:
+    connection = SCAMPConnection(0, 0, remote_host="127.0.0.1", remote_port=port)
+    connection.close()
+    return connection
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"n_channels": 0}, "n_channels"),
+        ({"n_channels": -1}, "n_channels"),
+        ({"n_channels": 2, "intermediate_channel_waits": 2}, "intermediate_channel_waits"),
+        ({"intermediate_channel_waits": -1}, "intermediate_channel_waits"),
+        ({"n_retries": -1}, "n_retries"),
+        ({"packet_timeout": 0}, "packet_timeout"),
+        ({"packet_timeout": float("nan")}, "packet_timeout"),
+    ],
+)
+def test_bad_settings_are_named(kind: str, peer: Peer, settings: dict[str, Any], name: str) -> None:
+    with SCAMPConnection(0, 0, remote_host="127.0.0.1", remote_port=peer.port) as connection:
+        over: Any = connection if kind == "link" else Duck(connection)
+        with pytest.raises(ValueError, match=name):
+            SCPRequestPipeLine(over, **settings)
+
+
+def test_channels_are_found_automatically(kind: str, peer: Peer) -> None:
+    with Client(kind, peer.port, n_channels=None, intermediate_channel_waits=None) as client:
+        assert 1 <= client.pipeline.n_channels <= 8
+        for _ in range(500):
+            client.read()
+        client.pipeline.finish()
+        assert len(client.answers) == 500
+        assert 1 <= client.pipeline.n_channels <= 128
+
+
+def use_up_numbers(pipeline: SCPRequestPipeLine, count: int) -> None:
+    """Take and forget sequence numbers without sending anything."""
+    window = pipeline._driver.window
+    for i in range(count):
+        assert lib.spn_window_submit(window, 1 << 40, ffi.NULL, 0, False) >= 0, i
+        lib.spn_window_forget(window, 1 << 40)
+
+
+def test_a_number_in_use_is_not_used_again(kind: str, peer: Peer, memory: bytes) -> None:
+    class Stuck(ReadMemory):
+        is_idempotent = False  # not to be sent again early, so that it stays
+
+    peer.behave = lambda it: [] if it.arguments[0] == 0 else peer.obey(it)
+    with Client(
+        kind, peer.port, n_channels=200, intermediate_channel_waits=None, packet_timeout=60
+    ) as client:
+        stuck = [Stuck((0, 0, 0), 0, 4) for _ in range(3)]
+        for request in stuck:
+            client.pipeline.send_request(request, client.take, client.complain)
+        for _ in range(2):
+            use_up_numbers(client.pipeline, 65500)
+            for i in range(50):
+                client.read(peer.base + 4 * i, 4)
+        for request in stuck:
+            late = Request(client.connection.get_scp_data(request), 0)
+            peer.send(late.reply(payload=memory[:4]))
+        client.pipeline.finish()
+        assert sorted(client.answers) == sorted(
+            2 * [memory[4 * i : 4 * i + 4] for i in range(50)] + 3 * [memory[:4]]
+        )
+        numbers = {it.scp_request_header.sequence for it in stuck}
+        assert len([it for it in peer.requests if it.sequence in numbers]) == 3
+
+
+def test_a_token_bucket_paces_it(kind: str, peer: Peer) -> None:
+    bucket = TokenBucket(1000, 0.001)
+    with Client(kind, peer.port, n_channels=4, token_bucket=bucket) as client:
+        for _ in range(10):
+            client.read()
+        client.pipeline.finish()
+    assert 1000 - 10 * 26 <= bucket.tokens < 1000 - 10 * 26 + 1
+
+
+def test_a_request_that_cannot_be_rendered_takes_no_channel(kind: str, peer: Peer) -> None:
+    class Bad(ReadMemory):
+        def datagram_from(self, *_: Any) -> bytes:
+            raise RuntimeError("no bytes")
+
+    with Client(kind, peer.port) as client:
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match="no bytes"):
+                client.pipeline.send_request(Bad((0, 0, 0), 0, 4), None, client.complain)
+        client.read()
+        client.pipeline.finish()
+        assert len(client.answers) == 1
+
+
+def test_the_wire_is_what_a_board_expects(kind: str, peer: Peer) -> None:
+    with Client(kind, peer.port) as client:
+        client.connection.update_chip_coordinates(4, 8)
+        client.pipeline.send_request(ReadMemory((3, 2, 1), 0x60000004, 8), None, client.complain)
+        client.pipeline.finish()
+    (request,) = peer.requests
+    assert request.data == struct.pack(
+        "<2x8BHHIII", 0x87, 255, 1, 0xFF, 2, 3, 8, 4, 2, request.sequence, 0x60000004, 8, 2
+    )
