@@ -4,11 +4,15 @@
 from .abstract import AbstractSCPConnection, Connection, Listenable
 from .bmp import BMPConnection, BMPConnectionData
 from .boot import UDP_BOOT_CONNECTION_DEFAULT_PORT, BootConnection, IPAddressesConnection
+from .bulk import BulkTransfer
 from .eieio import EIEIOConnection
 from .listener import ConnectionListener
+from .pipeline import SCPRequestPipeLine
 from .scamp import SCP_SCAMP_PORT, SCAMPConnection
 from .sdp import SDPConnection
+from .token_bucket import TokenBucket
 from .udp import UDPConnection
+from .window_errors import NobodyListensError
 
 __all__ = [
     "SCP_SCAMP_PORT",
@@ -17,12 +21,16 @@ __all__ = [
     "BMPConnection",
     "BMPConnectionData",
     "BootConnection",
+    "BulkTransfer",
     "Connection",
     "ConnectionListener",
     "EIEIOConnection",
     "IPAddressesConnection",
     "Listenable",
+    "NobodyListensError",
     "SCAMPConnection",
+    "SCPRequestPipeLine",
     "SDPConnection",
+    "TokenBucket",
     "UDPConnection",
 ]
