@@ -223,6 +223,7 @@ class spn_udp_reader_config(CData):
     gro: bool
     scatter: bool
     busy_poll_us: int
+    huge_pages: bool
 
 class spn_window_config(CData):
     channels: int

@@ -322,6 +322,7 @@ typedef struct {
     bool gro;        /* ask for UDP_GRO */
     bool scatter;    /* let the kernel write payloads into heaps */
     int busy_poll_us;/* SO_BUSY_POLL, 0: off */
+    bool huge_pages; /* for the buffer that datagrams land in */
 } spn_udp_reader_config;
 
 /* Feed the datagrams of `fd`, a bound UDP socket, which the stream owns and

@@ -148,6 +148,7 @@ class Stream(HeapSource):
         gro: bool = ...,
         busy_poll: float = ...,
         reuse_port: bool = ...,
+        huge_pages: bool = ...,
     ) -> None: ...
 
     @overload
@@ -162,6 +163,7 @@ class Stream(HeapSource):
         gro: bool = ...,
         busy_poll: float = ...,
         reuse_port: bool = ...,
+        huge_pages: bool = ...,
     ) -> None: ...
 
     @overload
@@ -176,6 +178,7 @@ class Stream(HeapSource):
         gro: bool = ...,
         busy_poll: float = ...,
         reuse_port: bool = ...,
+        huge_pages: bool = ...,
     ) -> None: ...
 
     def add_udp_reader(self, *args: Any, **kwargs: Any) -> None:
@@ -195,7 +198,8 @@ class Stream(HeapSource):
         of the kernel's socket buffer in bytes, 0 for the system's default; if it cannot be
         had a warning is logged. `gro` asks the kernel to merge packets (UDP_GRO),
         `busy_poll` for busy polling of this many seconds (SO_BUSY_POLL), `reuse_port` lets
-        several readers share the port (SO_REUSEPORT).
+        several readers share the port (SO_REUSEPORT). `huge_pages` has the datagrams land in
+        huge pages (6 MiB a reader): reserved ones, else transparent ones if there are any.
 
         Nothing happens if the stream has been stopped. Raises `SocketError`, an `OSError`
         and `RuntimeError`, if the host cannot be resolved or the socket not be bound;
@@ -218,9 +222,10 @@ class Stream(HeapSource):
         gro: bool = True,
         busy_poll: float = 0.0,
         reuse_port: bool = False,
+        huge_pages: bool = False,
     ) -> None:
         port = sockets.check_port(port)
-        config = self._reader_config(max_size, buffer_size, gro, busy_poll)
+        config = self._reader_config(max_size, buffer_size, gro, busy_poll, huge_pages)
         if self.stopped:
             return
         if socket is None:
@@ -241,9 +246,10 @@ class Stream(HeapSource):
         gro: bool = True,
         busy_poll: float = 0.0,
         reuse_port: bool = False,
+        huge_pages: bool = False,
     ) -> None:
         port = sockets.check_port(port)
-        config = self._reader_config(max_size, buffer_size, gro, busy_poll)
+        config = self._reader_config(max_size, buffer_size, gro, busy_poll, huge_pages)
         if interface_index is not None and interface_address is not None:
             raise TypeError("interface_address and interface_index exclude each other")
         if self.stopped:
@@ -258,7 +264,9 @@ class Stream(HeapSource):
             )
         self._add_socket(fd, config)
 
-    def _reader_config(self, max_size: int, buffer_size: int, gro: bool, busy_poll: float) -> Any:
+    def _reader_config(
+        self, max_size: int, buffer_size: int, gro: bool, busy_poll: float, huge_pages: bool
+    ) -> Any:
         integer("buffer_size", buffer_size, 0)
         return ffi.new(
             "spn_udp_reader_config *",
@@ -267,6 +275,7 @@ class Stream(HeapSource):
                 "gro": gro,
                 "scatter": self._scatter,
                 "busy_poll_us": _nanoseconds("busy_poll", busy_poll) // 1000,
+                "huge_pages": huge_pages,
             },
         )
 

@@ -11,13 +11,13 @@
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "net/bounce.h"
 #include "net/coalesce.h"
 #include "net/scatter.h"
 #include "spead/feed.h"
@@ -265,8 +265,7 @@ static void drain(spni_reader *reader)
 
 static void free_reader(udp_reader *reader)
 {
-    if (reader->bounce != MAP_FAILED)
-        munmap(reader->bounce, MESSAGES * SLOT_SIZE);
+    spni_bounce_unmap(reader->bounce, MESSAGES * SLOT_SIZE);
     spni_scatter_free(reader->scatter);
     free(reader);
 }
@@ -354,9 +353,9 @@ int spn_stream_add_udp_reader(spn_stream *stream, int fd,
     reader->base.kind = &kind;
     reader->handler = (spni_handler){.fd = fd, .ready = ready};
     reader->max_size = config->max_size;
-    reader->bounce = mmap(NULL, MESSAGES * SLOT_SIZE, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (reader->bounce == MAP_FAILED)
+    reader->bounce =
+        spni_bounce_map(MESSAGES * SLOT_SIZE, config->huge_pages);
+    if (reader->bounce == NULL)
         goto free_reader;
     init_messages(reader);
     if (config->scatter) {
