@@ -17,6 +17,7 @@ from spinnman.messages.sdp import SDPHeader as PeerHeader
 from spinnman.model.enums import CPUState as PeerState
 
 from pyspin import messages
+from pyspin._ffi import lib
 from pyspin.messages import (
     AbstractSCPRequest,
     AllocationError,
@@ -264,9 +265,10 @@ def test_only_harmless_requests_may_be_hedged():
         messages.IPTagSet(0, 0, "10.0.0.1", 1, 1),
         messages.IPTagGet(0, 0, 1),
         messages.SDRAMAlloc(0, 0, 16, 4, tag=1),
-        messages.SetLED(0, 0, 0, {0: messages.LEDAction.ON}),
     ]
     harmful = [
+        messages.ReadLink(place, 0, 0, 4),
+        messages.SetLED(0, 0, 0, {0: messages.LEDAction.ON}),
         messages.SDRAMAlloc(0, 0, 16, 4),
         messages.SDRAMAlloc(0, 0, 16, 4, tag=1, retry_tag=False),
         messages.SDRAMDeAlloc(0, 0, app_id=16),
@@ -281,6 +283,10 @@ def test_only_harmless_requests_may_be_hedged():
     ]
     assert all(request.is_idempotent for request in harmless)
     assert not any(request.is_idempotent for request in harmful)
+    # What the window in C thinks of requests that do not say it themselves.
+    for request in harmless + harmful:
+        datagram = request.datagram()
+        assert lib.spn_scp_may_repeat(datagram, len(datagram)) == request.is_idempotent
 
 
 def test_changes_of_the_headers_are_sent():

@@ -123,7 +123,6 @@ class GetBMPInfo(BMPRequest[BMPInfoResponse]):
     """Ask a BMP for its serial number, the state of its bus, its sensors or its addresses."""
 
     __slots__ = ()
-    is_idempotent = True
 
     def __init__(self, board: int, info: BMPInfo) -> None:
         self._set_boards(board)
@@ -151,7 +150,6 @@ class ReadFPGARegister(BMPRequest[FPGARegisterResponse]):
     """Read the register at an address of FPGA 0, 1 or 2 of a board."""
 
     __slots__ = ()
-    is_idempotent = True
 
     def __init__(self, fpga_num: int, register: int, board: int) -> None:
         self._set_boards(board)

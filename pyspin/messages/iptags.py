@@ -270,7 +270,6 @@ class IPTagSetTTO(AbstractSCPRequest[IPTagGetInfoResponse]):
     """Set how long a board keeps a transient tag without a reply."""
 
     __slots__ = ()
-    is_idempotent = True
 
     def __init__(self, x: int, y: int, tag_timeout: IPTagTimeOutWaitTime) -> None:
         code = IPTagTimeOutWaitTime(tag_timeout)

@@ -14,7 +14,7 @@ _MAX_LED = 7
 class SetLED(AbstractSCPRequest[CheckOKResponse]):
     """Switch LEDs on, off or over; `led_states` maps a number of 0..7 to an action."""
 
-    __slots__ = ("is_idempotent",)
+    __slots__ = ()
 
     def __init__(self, x: int, y: int, cpu: int, led_states: Mapping[int, LEDAction]) -> None:
         word = 0
@@ -22,7 +22,6 @@ class SetLED(AbstractSCPRequest[CheckOKResponse]):
             if not 0 <= led <= _MAX_LED:
                 raise ValueError(f"an LED must be in 0..{_MAX_LED}, not {led}")
             word |= LEDAction(action) << 2 * led
-        self.is_idempotent = LEDAction.TOGGLE not in led_states.values()
         self._set(x, y, cpu, SCPCommand.CMD_LED, word)
 
     def get_scp_response(self) -> CheckOKResponse:

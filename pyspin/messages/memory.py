@@ -142,7 +142,6 @@ class ReadLink(AbstractSCPRequest[ReadMemoryResponse]):
     """
 
     __slots__ = ()
-    is_idempotent = True
 
     @overload
     def __init__(
@@ -173,7 +172,6 @@ class WriteLink(AbstractSCPRequest[CheckOKResponse]):
     """
 
     __slots__ = ()
-    is_idempotent = True
 
     @overload
     def __init__(

@@ -112,7 +112,6 @@ class FixedRouteRead(AbstractSCPRequest[FixedRouteResponse]):
     """Read the fixed route of a chip."""
 
     __slots__ = ()
-    is_idempotent = True
 
     def __init__(self, x: int, y: int, app_id: int = 0) -> None:
         operation = check_byte("app_id", app_id) << 8 | RouterCommand.FIXED_ROUTE
