@@ -368,3 +368,16 @@ def test_reads_and_writes_are_all_that_is_sent(peer: Peer, connection: SCAMPConn
     read_memory(connection, 0, 0, peer.base, 600)
     write_memory(connection, 0, 0, peer.base, bytes(600))
     assert [it.command for it in peer.requests] == [READ] * 3 + [WRITE] * 3
+
+
+def test_connections_have_it_all_as_methods(peer: Peer, connection: SCAMPConnection) -> None:
+    data = random.Random(5).randbytes(1000)
+    connection.write_memory(1, 2, peer.base, data, 3)
+    assert connection.read_memory(1, 2, peer.base, 1000, 3) == data
+    connection.fill_memory(1, 2, peer.base, 7, 8)
+    connection.write_link(1, 2, 3, peer.base + 8, b"12345678")
+    assert connection.read_link(1, 2, 3, peer.base, 16) == bytes((7, 0, 0, 0)) * 2 + b"12345678"
+    connection.flood_fill(peer.base, b"1234")
+    seen: list[Any] = []
+    connection.read_memory(0, 0, peer.base, 4, progress=lambda *it: seen.append(it))
+    assert seen[-1] == (4, 4)

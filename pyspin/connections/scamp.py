@@ -8,7 +8,9 @@ from typing import Any
 
 from pyspin.messages import AbstractSCPRequest, SCPResult, scp_result
 
+from . import bulk
 from .abstract import AbstractSCPConnection
+from .bulk import B, Progress
 from .sdp import PAD, SDPConnection
 from .udp import deadline_of, seconds_left
 
@@ -112,3 +114,97 @@ class SCAMPConnection(SDPConnection, AbstractSCPConnection):
                 result, sequence = _RESULT.unpack_from(data)
                 return scp_result(result), sequence, data, len(PAD), host, port
             self._n_malformed += 1
+
+    # ---- memory in bulk; see bulk.py
+
+    def read_memory(
+        self,
+        x: int,
+        y: int,
+        base_address: int,
+        length: int,
+        cpu: int = 0,
+        *,
+        out: B | None = None,
+        progress: Progress | None = None,
+    ) -> B | bytearray:
+        """Read `length` bytes of the memory of chip (x, y), any number from any address.
+
+        They land in `out`, a writable contiguous buffer of `length` bytes such as a numpy
+        array, or else in a new bytearray; returned is what they landed in. `progress` is called
+        with (bytes done, bytes in all) now and then. Raise SpinnakerTimeoutError,
+        UnexpectedResponseCodeError, SpinnakerIOError or ConnectionClosedError; ValueError
+        names an argument that is out of range. Thread-safe.
+        """
+        return bulk.read_memory(self, x, y, base_address, length, cpu, out=out, progress=progress)
+
+    def write_memory(
+        self,
+        x: int,
+        y: int,
+        base_address: int,
+        data: Any,
+        cpu: int = 0,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """Write `data`, any contiguous buffer, to the memory of chip (x, y) at any address.
+
+        `progress` and exceptions are those of `read_memory`. Thread-safe.
+        """
+        bulk.write_memory(self, x, y, base_address, data, cpu, progress=progress)
+
+    def fill_memory(
+        self,
+        x: int,
+        y: int,
+        base_address: int,
+        word: int,
+        length: int,
+        cpu: int = 0,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """Fill `length` bytes of chip (x, y) with a 32-bit word; both ends word-aligned."""
+        bulk.fill_memory(self, x, y, base_address, word, length, cpu, progress=progress)
+
+    def read_link(
+        self,
+        x: int,
+        y: int,
+        link: int,
+        base_address: int,
+        length: int,
+        cpu: int = 0,
+        *,
+        out: B | None = None,
+        progress: Progress | None = None,
+    ) -> B | bytearray:
+        """Read the memory of the neighbour of chip (x, y) over a link, in words.
+
+        Otherwise as `read_memory`, but a lost request is waited for until its time is up.
+        """
+        return bulk.read_link(
+            self, x, y, link, base_address, length, cpu, out=out, progress=progress
+        )
+
+    def write_link(
+        self,
+        x: int,
+        y: int,
+        link: int,
+        base_address: int,
+        data: Any,
+        cpu: int = 0,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """Write the memory of the neighbour of chip (x, y) over a link, in words."""
+        bulk.write_link(self, x, y, link, base_address, data, cpu, progress=progress)
+
+    def flood_fill(self, base_address: int, data: Any, *, progress: Progress | None = None) -> None:
+        """Write `data` to the same address of every chip of the machine; nothing is started.
+
+        `data` is whole words, at most 65 280 bytes.
+        """
+        bulk.flood_fill(self, base_address, data, progress=progress)
