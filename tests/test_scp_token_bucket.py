@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TokenBucket: bursts, rates and refusals, on an invented clock."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+
+from pyspin.connections import TokenBucket, token_bucket
+
+
+class Clock:
+    """A clock that only moves when it is told to, and in sleeps, which may end late."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.late = 0.0
+        self.sleeps: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.sleeps.append(seconds)
+        self.now += seconds + self.late
+
+    async def asleep(self, seconds: float) -> None:
+        self.sleep(seconds)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    it = Clock()
+    monkeypatch.setattr(token_bucket, "monotonic", it.monotonic)
+    monkeypatch.setattr(token_bucket.time, "sleep", it.sleep)
+    monkeypatch.setattr(token_bucket.asyncio, "sleep", it.asleep)
+    return it
+
+
+def test_it_starts_full_and_empties(clock: Clock) -> None:
+    bucket = TokenBucket(80, 0.5)
+    assert bucket.tokens == 80
+    assert bucket.consume(10) is True
+    assert bucket.tokens == 70
+    assert bucket.consume(70) is True
+    assert bucket.consume(1, block=False) is False
+    assert bucket.consume(0, block=False) is True
+    assert clock.sleeps == []
+
+
+def test_it_fills_at_its_rate_up_to_its_capacity(clock: Clock) -> None:
+    bucket = TokenBucket(80, 0.5)
+    bucket.consume(80)
+    clock.now += 10
+    assert bucket.tokens == 5
+    assert bucket.consume(6, False) is False
+    assert bucket.consume(5, False) is True
+    clock.now += 1e6
+    assert bucket.tokens == 80
+
+
+def test_an_idle_bucket_gives_no_more_than_it_holds(clock: Clock) -> None:
+    bucket = TokenBucket(100, 10)
+    clock.now += 1000
+    assert bucket.consume(100, False) is True
+    assert bucket.consume(100, False) is False
+    assert bucket.consume(1, False) is False
+
+
+def test_blocking_waits_as_long_as_needed(clock: Clock) -> None:
+    bucket = TokenBucket(10, 2)
+    bucket.consume(10)
+    assert bucket.consume(4) is True
+    assert sum(clock.sleeps) == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "rate", "helping"), [(284, 4.375e6, 284), (1, 1e3, 1), (1, 1e4, 1), (100, 1e4, 7)]
+)
+def test_late_awakenings_do_not_lower_the_rate(
+    clock: Clock, capacity: float, rate: float, helping: float
+) -> None:
+    clock.late = 70e-6
+    bucket = TokenBucket(capacity, rate)
+    bucket.consume(capacity)
+    began, taken = clock.now, 0.0
+    while clock.now - began < 1:
+        clock.now += 1e-7
+        assert bucket.consume(helping)
+        taken += helping
+        # Never ahead of the rate by more than the helping that was waited for.
+        assert taken <= (clock.now - began) * rate * (1 + 1e-9) + 1e-6
+    assert taken / (clock.now - began) == pytest.approx(rate, rel=0.002)
+
+
+def test_a_long_stop_is_not_made_up_for(clock: Clock) -> None:
+    clock.late = 5
+    bucket = TokenBucket(10, 1000)
+    bucket.consume(10)
+    bucket.consume(10)
+    clock.late = 0
+    taken = 0
+    while bucket.consume(10, block=False):
+        taken += 10
+    assert taken <= 60
+    clock.now += 100
+    assert bucket.tokens == 10
+
+
+def test_what_was_made_up_for_does_not_keep(clock: Clock) -> None:
+    clock.late = 0.03
+    bucket = TokenBucket(10, 1000)
+    bucket.consume(10)
+    bucket.consume(10)
+    clock.now += 10
+    taken = 0
+    while bucket.consume(1, block=False):
+        taken += 1
+    assert taken == 10
+
+
+@pytest.mark.parametrize("block", [True, False])
+@pytest.mark.parametrize("tokens", [81, 1e9, math.inf, math.nan, -1])
+def test_what_it_cannot_hold_is_an_error(clock: Clock, tokens: float, block: bool) -> None:
+    bucket = TokenBucket(80, 0.5)
+    with pytest.raises(ValueError, match="tokens must be in"):
+        bucket.consume(tokens, block)
+    assert bucket.tokens == 80
+
+
+@pytest.mark.parametrize("rate", [0, -5])
+def test_a_bucket_that_never_fills_does_not_wait(clock: Clock, rate: float) -> None:
+    bucket = TokenBucket(10, rate)
+    assert bucket.consume(10) is True
+    clock.now += 1000
+    assert bucket.consume(1) is False
+    assert asyncio.run(bucket.consume_async(1)) is False
+    assert bucket.tokens == 0
+    assert clock.sleeps == []
+
+
+@pytest.mark.parametrize(("tokens", "rate"), [(-1, 1), (math.nan, 1), (1, math.nan)])
+def test_bad_buckets_are_refused(tokens: float, rate: float) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        TokenBucket(tokens, rate)
+
+
+def test_tasks_wait_without_blocking() -> None:
+    async def work() -> list[str]:
+        order: list[str] = []
+        bucket = TokenBucket(1, 50)
+
+        async def consumer() -> None:
+            for _ in range(2):
+                assert await bucket.consume_async(1)
+                order.append("consumed")
+
+        async def other() -> None:
+            order.append("other")
+
+        await asyncio.gather(consumer(), other())
+        return order
+
+    assert asyncio.run(work()) == ["consumed", "other", "consumed"]
+
+
+def test_too_much_is_an_error_for_tasks_too() -> None:
+    with pytest.raises(ValueError, match="tokens must be in"):
+        asyncio.run(TokenBucket(1, 1).consume_async(2))
