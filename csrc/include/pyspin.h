@@ -93,7 +93,8 @@ int spn_set_affinity(int processor);
 /* Where heap payloads come from: the C library, mmap, or a pool. Shared. */
 typedef struct spn_allocator spn_allocator;
 
-/* malloc, every page touched so that the receiving thread meets no fault. */
+/* malloc, every page touched so that the receiving thread meets no fault. The
+ * last few buffers of 64 KiB to 4 MiB that came back are kept for reuse. */
 int spn_allocator_new_malloc(spn_allocator **out);
 
 /* mmap with MAP_ANONYMOUS | MAP_PRIVATE | MAP_POPULATE | flags. With

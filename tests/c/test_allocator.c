@@ -2,6 +2,7 @@
 #include "memory/allocator.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -35,6 +36,60 @@ static void malloc_serves_all_sizes(void)
     spn_allocator *allocator;
     CHECK_EQ(spn_allocator_new_malloc(&allocator), 0);
     fill_all_sizes(allocator);
+    spn_allocator_unref(allocator);
+}
+
+static void the_last_large_buffers_are_reused(void)
+{
+    spn_allocator *allocator;
+    spni_buffer buffers[6], other;
+    CHECK_EQ(spn_allocator_new_malloc(&allocator), 0);
+    CHECK_EQ(spni_buffer_allocate(allocator, 1u << 20, &buffers[0]), 0);
+    void *data = buffers[0].data;
+    spni_buffer_release(&buffers[0]);
+    CHECK_EQ(spni_buffer_allocate(allocator, 1u << 19, &other), 0);
+    CHECK(other.data != data);
+    CHECK_EQ(spni_buffer_allocate(allocator, 1u << 20, &buffers[0]), 0);
+    CHECK(buffers[0].data == data);
+    spni_buffer_release(&buffers[0]);
+    spni_buffer_release(&other);
+    for (size_t size = 1u << 16; size <= 1u << 23; size *= 2) {
+        for (int i = 0; i < 6; i++) {
+            CHECK_EQ(spni_buffer_allocate(allocator, size, &buffers[i]), 0);
+            memset(buffers[i].data, i, size);
+        }
+        for (int i = 0; i < 6; i++) {
+            CHECK_EQ(((uint8_t *)buffers[i].data)[size - 1], i);
+            spni_buffer_release(&buffers[i]);
+        }
+    }
+    spn_allocator_unref(allocator);
+    CHECK_EQ(spn_buffers_live(), 0);
+}
+
+static void *use(void *argument)
+{
+    for (int i = 0; i < 2000; i++) {
+        spni_buffer buffer;
+        size_t size = (size_t)(1 + i % 3) << 16;
+        CHECK_EQ(spni_buffer_allocate(argument, size, &buffer), 0);
+        uint8_t *bytes = buffer.data;
+        bytes[0] = bytes[size - 1] = (uint8_t)i;
+        CHECK_EQ(bytes[0], (uint8_t)i);
+        spni_buffer_release(&buffer);
+    }
+    return NULL;
+}
+
+static void threads_share_what_is_kept(void)
+{
+    pthread_t users[4];
+    spn_allocator *allocator;
+    CHECK_EQ(spn_allocator_new_malloc(&allocator), 0);
+    for (int i = 0; i < 4; i++)
+        CHECK_EQ(pthread_create(&users[i], NULL, use, allocator), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(users[i], NULL);
     spn_allocator_unref(allocator);
 }
 
@@ -131,6 +186,8 @@ static void a_dead_allocator_gives_no_reference(void)
 int main(void)
 {
     malloc_serves_all_sizes();
+    the_last_large_buffers_are_reused();
+    threads_share_what_is_kept();
     mmap_serves_all_sizes();
     absurd_sizes_are_out_of_memory();
     fixed_mappings_are_refused();

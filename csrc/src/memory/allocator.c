@@ -2,11 +2,7 @@
 #include "memory/allocator.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
-
-#define PAGE 4096U
-#define CACHE_LINE 64U
 
 static size_t live; /* atomic */
 
@@ -93,56 +89,4 @@ void spn_buffer_free(spn_buffer *buffer)
         return;
     spni_buffer_release(&owned->buffer);
     free(owned);
-}
-
-/* ---- malloc ---- */
-
-/* Small ones are quick and most likely in the cache; from a page on, start on
- * a cache line, as wide copies like it, and take the page faults now. */
-static void *allocate_touched(size_t size)
-{
-    void *data;
-    if (size < PAGE)
-        return malloc(size > 0 ? size : 1);
-    if (posix_memalign(&data, CACHE_LINE, size) != 0)
-        return NULL;
-    volatile uint8_t *bytes = data;
-    for (size_t i = 0; i < size; i += PAGE)
-        bytes[i] = 0;
-    bytes[size - 1] = 0;
-    return data;
-}
-
-static int malloc_allocate(spn_allocator *allocator, size_t size,
-                           spni_buffer *out)
-{
-    void *data = size <= PTRDIFF_MAX ? allocate_touched(size) : NULL;
-    if (data == NULL)
-        return -ENOMEM;
-    *out = (spni_buffer){data, size, size, allocator};
-    return 0;
-}
-
-static void malloc_release(spn_allocator *allocator, spni_buffer *buffer)
-{
-    (void)allocator;
-    free(buffer->data);
-}
-
-static void malloc_destroy(spn_allocator *allocator)
-{
-    free(allocator);
-}
-
-static const spni_allocator_kind malloc_kind = {
-    malloc_allocate, malloc_release, malloc_destroy};
-
-int spn_allocator_new_malloc(spn_allocator **out)
-{
-    spn_allocator *allocator = malloc(sizeof *allocator);
-    *out = allocator;
-    if (allocator == NULL)
-        return -ENOMEM;
-    *allocator = (spn_allocator){.kind = &malloc_kind, .references = 1};
-    return 0;
 }
