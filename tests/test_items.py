@@ -215,7 +215,7 @@ def test_values_become_these_bytes(fields: dict[str, Any], value: Any, wire: str
         ({"shape": (2,), "format": [("i", 12)]}, [0, 2048], "2048 is out of range for i12"),
         ({"shape": (2,), "format": [("i", 100)]}, [0, 1 << 99], "out of range for i100"),
         ({"shape": (1,), "format": [("u", 4), ("u", 4)]}, [(0, 16)], "16 is out of range for u4"),
-        ({"shape": (), "format": [("u", 8)]}, 256, "256"),
+        ({"shape": (), "format": [("u", 8)]}, 256, "'name': 256 is out of range for uint8"),
         ({"shape": (2,), "dtype": "u1"}, [256, 0], "256"),
         ({"shape": (2,), "dtype": "u1"}, [1, 2, 3], "shape"),
         ({"shape": (2,), "format": [("u", 12)]}, [1, 2, 3], "shape"),

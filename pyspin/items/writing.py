@@ -43,10 +43,22 @@ def _as_array(descriptor: Descriptor, value: Any) -> npt.NDArray[Any]:
     if descriptor.is_packed() and len(format) == 1:
         # Numbers keep their type: an array of them is packed without objects.
         return np.asarray(value)
+    dtype = descriptor.wire_dtype
     try:
-        return np.asarray(value, descriptor.wire_dtype)
+        if dtype.kind in "iu" and not isinstance(value, np.ndarray | np.generic):
+            _check_range(dtype, np.asarray(value))
+        return np.asarray(value, dtype)
     except OverflowError as error:
         raise ValueError(f"value of item {descriptor.name!r}: {error}") from error
+
+
+def _check_range(dtype: np.dtype[Any], numbers: npt.NDArray[Any]) -> None:
+    """Raise `OverflowError` for a Python integer out of range, as numpy does from 2.0."""
+    if numbers.size and numbers.dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        for extreme in (int(numbers.min()), int(numbers.max())):
+            if not limits.min <= extreme <= limits.max:
+                raise OverflowError(f"{extreme} is out of range for {dtype.name}")
 
 
 def _has_buffer(dtype: np.dtype[Any]) -> bool:
