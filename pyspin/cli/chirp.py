@@ -2,7 +2,7 @@
 """The demo's signal: a function of the sample number alone, so that both ends can make it.
 
 A chirp that sweeps the whole band, a steady carrier, a pulsed tone and some noise, as int16.
-Phases are integers that wrap at 2**32 turns' fractions, exact at any sample number.
+Phases are integers of 32 bits, 2**32 to a turn, whose overflow is the wrap that is wanted.
 """
 
 from __future__ import annotations
@@ -16,27 +16,38 @@ PULSED = 0.12
 PULSE_PERIOD = 1 << 23
 PULSE_WIDTH = 1 << 21
 
-_SINE = np.round(np.sin(np.arange(4096) * (2 * np.pi / 4096)) * 32767).astype(np.int32)
-_NOISE = np.random.default_rng(1).normal(0, 600, 65521).astype(np.int32)
+_TURN = np.arange(4096) * (2 * np.pi / 4096)
 
 
-def _tone(phase: npt.NDArray[np.uint64], amplitude: int) -> npt.NDArray[np.int32]:
-    """Return a sine of the low 32 bits of `phase`."""
-    index = ((phase >> np.uint64(20)) & np.uint64(0xFFF)).astype(np.intp)
-    wave: npt.NDArray[np.int32] = (_SINE[index] * amplitude) >> 15
+def _sine(amplitude: int) -> npt.NDArray[np.int16]:
+    wave: npt.NDArray[np.int16] = np.round(np.sin(_TURN) * amplitude).astype(np.int16)
     return wave
 
 
+_CHIRP = _sine(9000)
+_CARRIER = _sine(3000)
+_PULSE = _sine(6000)
+_NOISE = np.random.default_rng(1).normal(0, 600, 1 << 16).astype(np.int16)
+
+
+def _wave(table: npt.NDArray[np.int16], phase: npt.NDArray[np.uint32]) -> npt.NDArray[np.int16]:
+    wave: npt.NDArray[np.int16] = table[phase >> np.uint32(20)]
+    return wave
+
+
+def _phase(number: npt.NDArray[np.uint32], frequency: float) -> npt.NDArray[np.uint32]:
+    phase: npt.NDArray[np.uint32] = number * np.uint32(round(frequency * 2**32))
+    return phase
+
+
 def samples(start: int, count: int) -> npt.NDArray[np.int16]:
-    """Return samples start..start+count-1 of the signal."""
-    number = np.arange(start, start + count, dtype=np.uint64)
-    swept = number % np.uint64(SWEEP)
-    # Half a cycle per sample after SWEEP samples: phase = n**2 / (4 * SWEEP) cycles.
-    chirp = (swept * swept) << np.uint64(32 - 28)
-    carrier = number * np.uint64(round(CARRIER * 2**32))
-    pulsed = number * np.uint64(round(PULSED * 2**32))
-    total = _tone(chirp, 9000) + _tone(carrier, 3000)
-    on = number % np.uint64(PULSE_PERIOD) < PULSE_WIDTH
-    total += np.where(on, _tone(pulsed, 6000), 0)
-    total += _NOISE[(number % np.uint64(len(_NOISE))).astype(np.intp)]
-    return total.astype(np.int16)
+    """Return samples start..start+count-1 of the signal; it repeats after 2**32 samples."""
+    number = np.arange(count, dtype=np.uint32) + np.uint32(start % 2**32)
+    swept = number & np.uint32(SWEEP - 1)
+    # Half a cycle per sample after SWEEP samples: the phase is n**2 / (4 * SWEEP) cycles.
+    total: npt.NDArray[np.int16] = _wave(_CHIRP, (swept * swept) << np.uint32(32 - 28))
+    total += _wave(_CARRIER, _phase(number, CARRIER))
+    on = (number & np.uint32(PULSE_PERIOD - 1)) < PULSE_WIDTH
+    total += _wave(_PULSE, _phase(number, PULSED)) * on
+    total += _NOISE[number & np.uint32(0xFFFF)]
+    return total

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `pyspin` command, as a person runs it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+COMMAND = [sys.executable, "-m", "pyspin"]
+
+
+def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A shell's background job has SIGINT ignored; a person's terminal does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def test_help_lists_the_commands(tmp_path: Path) -> None:
+    process = start("--help", cwd=tmp_path)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    for command in ("demo", "doctor", "board"):
+        assert command in output
+
+
+def test_doctor_looks_at_the_machine(tmp_path: Path) -> None:
+    process = start("doctor", cwd=tmp_path)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    for what in ("rmem_max", "UDP_GRO", "huge pages", "packet-ring"):
+        assert what in output
+
+
+def test_demo_receives_what_was_sent_and_draws_it(tmp_path: Path) -> None:
+    process = start("demo", "--seconds", "1", "--rate", "10e6", cwd=tmp_path)
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, output
+    found = re.search(r"sent (\d+) heaps, received (\d+).*agree in (\d+) of", output, re.S)
+    assert found, output
+    sent, received, agree = (int(word) for word in found.groups())
+    assert sent == 19
+    assert received == agree
+    assert 0 < received <= sent
+    picture = (tmp_path / "pyspin-demo.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+
+
+def test_demo_ends_cleanly_on_ctrl_c(tmp_path: Path) -> None:
+    process = start("demo", "--seconds", "100", "--rate", "10e6", cwd=tmp_path)
+    assert process.stdout is not None
+    # The first line of progress says that heaps are coming.
+    assert "heaps" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, output
+    assert "interrupted" in output
+    assert "Traceback" not in output
+
+
+def test_demo_refuses_nonsense(tmp_path: Path) -> None:
+    process = start("demo", "--seconds", "-1", cwd=tmp_path)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "-1" in output
+
+
+def test_a_demo_leaves_no_process_behind(tmp_path: Path) -> None:
+    process = start("demo", "--seconds", "100", "--rate", "10e6", cwd=tmp_path)
+    assert process.stdout is not None
+    process.stdout.readline()
+    children = _children(process.pid)
+    assert children
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=180)
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
