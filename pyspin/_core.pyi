@@ -75,6 +75,7 @@ class spn_heap(CData):
     range_count: int
     last_packet_ns: int
     tag: int
+    bug_compat: int
     heap_address_bits: int
     is_contiguous: bool
     is_start_of_stream: bool
@@ -168,6 +169,7 @@ class spn_stream_config(CData):
     memcpy_id: int
     max_latency_ns: int
     tag: int
+    bug_compat: int
 
 class spn_stream_stats(CData):
     heaps: int

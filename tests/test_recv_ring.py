@@ -78,6 +78,14 @@ def test_a_stream_without_ring_has_its_tag_too() -> None:
 def test_arguments_are_checked() -> None:
     with pytest.raises(ValueError, match="capacity must be at least 1, not 0"):
         pyspin.recv.Ring(0)
-    ring = pyspin.recv.Ring(bug_compat=1)
-    with pytest.raises(ValueError, match="bug_compat"):
-        pyspin.recv.Stream(pyspin.ThreadPool(), ring=ring)
+    with pytest.raises(TypeError, match="ring must be"):
+        pyspin.recv.Stream(pyspin.ThreadPool(), ring=4)  # type: ignore[arg-type]
+
+
+def test_each_stream_keeps_its_bugs() -> None:
+    ring = pyspin.recv.Ring()
+    pool = pyspin.ThreadPool()
+    streams = [pyspin.recv.Stream(pool, bugs, ring=ring, tag=bugs) for bugs in range(4)]
+    for stream in streams:
+        stream.add_buffer_reader(small_heaps(1)[0])
+    assert all(heap.flavour.bug_compat == heap.tag for heap in ring)

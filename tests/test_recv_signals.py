@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import threading
@@ -14,7 +13,6 @@ from receiving import small_heaps, stream_of, wait_until
 
 import pyspin
 import pyspin.recv
-from pyspin._ffi import lib
 from pyspin.recv import source
 
 
@@ -139,5 +137,25 @@ def test_what_was_taken_as_a_handler_raised_comes_again(
     monkeypatch.setattr(source, "_pop", take_and_raise)
     with pytest.raises(Interruption):
         stream.get_many(3) if many else stream.get()
+    monkeypatch.undo()
+    assert [heap.cnt for heap in stream] == [1, 2, 3, 4, 5]
+
+
+def test_what_was_owned_as_a_handler_raised_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = stream_of(small_heaps(5), ring_heaps=8)
+    wait_until(lambda: stream.stopped, "end of the stream")
+    wraps = 0
+
+    def wrap_and_raise(heap: object) -> object:
+        nonlocal wraps
+        wraps += 1
+        if wraps == 2:
+            raise Interruption
+        return wrap(heap)
+
+    wrap = source.wrap
+    monkeypatch.setattr(source, "wrap", wrap_and_raise)
+    with pytest.raises(Interruption):
+        stream.get_many(4)
     monkeypatch.undo()
     assert [heap.cnt for heap in stream] == [1, 2, 3, 4, 5]

@@ -183,7 +183,8 @@ typedef struct {
     const spn_range *ranges; /* incomplete and kept: sorted, coalesced */
     size_t range_count;
     uint64_t last_packet_ns; /* CLOCK_MONOTONIC when its last packet was read */
-    uint64_t tag;            /* of the stream that it came through */
+    uint64_t tag;            /* these two are of the stream that it came */
+    int bug_compat;          /* through */
     int heap_address_bits;
     bool is_contiguous;
     bool is_start_of_stream;
@@ -241,7 +242,8 @@ typedef struct {
     bool stop_on_stop_item;
     int memcpy_id;             /* SPN_MEMCPY_... */
     uint64_t max_latency_ns;   /* bound of adaptive coalescing, 0: off */
-    uint64_t tag;              /* copied to each heap: for shared rings */
+    uint64_t tag;              /* these two are copied to each heap, for */
+    int bug_compat;            /* whoever takes it from a shared ring */
 } spn_stream_config;
 
 /* All are totals since the stream was made, unless said otherwise. */

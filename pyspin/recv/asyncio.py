@@ -45,8 +45,8 @@ class Ring(AwaitedSource, blocking_ring.Ring):
 
     _turns: _AsyncioTurns
 
-    def __init__(self, capacity: int = 4, *, bug_compat: int = 0) -> None:
-        super().__init__(capacity, bug_compat=bug_compat)
+    def __init__(self, capacity: int = 4) -> None:
+        super().__init__(capacity)
         self._turns = _AsyncioTurns(self.fd)
 
 

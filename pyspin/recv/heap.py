@@ -8,7 +8,9 @@ returns to its allocator with the last view.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache, partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +27,7 @@ _BYTE = np.dtype(np.uint8)
 _gc = ffi.gc
 _buffer: Any = ffi.buffer
 _unref = lib.spn_heap_unref
+_new: Any = object.__new__
 
 
 def _keep(heap: Any, payload: Any) -> None:
@@ -72,11 +75,11 @@ def _flavour(heap_address_bits: int, bug_compat: int) -> Flavour:
 class _AnyHeap:
     """What complete and incomplete heaps have in common. Any thread may read one."""
 
-    __slots__ = ("__weakref__", "_bug_compat", "_heap")
+    __slots__ = ("__weakref__", "_array", "_heap")
 
-    def __init__(self, heap: Any, bug_compat: int) -> None:
-        self._heap = heap
-        self._bug_compat = bug_compat
+    # Only `wrap` makes heaps; it fills these without the cost of calling an __init__.
+    _array: Bytes | None
+    _heap: Any
 
     @property
     def cnt(self) -> int:
@@ -86,7 +89,8 @@ class _AnyHeap:
     @property
     def flavour(self) -> Flavour:
         """The flavour that the heap was encoded in, with the stream's `bug_compat`."""
-        return _flavour(self._heap.heap_address_bits, self._bug_compat)
+        heap = self._heap
+        return _flavour(heap.heap_address_bits, heap.bug_compat)
 
     @property
     def tag(self) -> int:
@@ -134,12 +138,7 @@ class Heap(_AnyHeap):
     Usually it is passed to `pyspin.ItemGroup.update`. Any thread may use it.
     """
 
-    __slots__ = ("_array",)
-
-    def __init__(self, heap: Any, bug_compat: int) -> None:
-        self._heap = heap
-        self._bug_compat = bug_compat
-        self._array: Bytes | None = None
+    __slots__ = ()
 
     def _memory(self) -> Bytes:
         """Return the whole payload: 1-D uint8, writable, keeps the heap."""
@@ -177,7 +176,7 @@ class Heap(_AnyHeap):
         heap = self._heap
         items = (heap.items[i] for i in range(heap.item_count))
         found = [
-            RawDescriptor.decode(self._addressed(item).tobytes(), self._bug_compat)
+            RawDescriptor.decode(self._addressed(item).tobytes(), heap.bug_compat)
             for item in items
             if item.id == DESCRIPTOR_ID and not item.is_immediate
         ]
@@ -217,7 +216,19 @@ class IncompleteHeap(_AnyHeap):
         ]
 
 
-def adopt(pointer: Any, bug_compat: int) -> Heap | IncompleteHeap:
-    """Return the owner of a reference to a heap that the C library has handed over."""
-    heap = _gc(pointer, _unref)
-    return Heap(heap, bug_compat) if heap.is_contiguous else IncompleteHeap(heap, bug_compat)
+def own_heap(pointer: Any) -> Any:
+    """Return the owner of a reference that the C library has handed over."""
+    return _gc(pointer, _unref)
+
+
+def own_heaps(pointers: list[Any]) -> Iterator[Any]:
+    """Do the same for several; running through it runs no Python, so no signal handler."""
+    return map(_gc, pointers, repeat(_unref))
+
+
+def wrap(heap: Any) -> Heap | IncompleteHeap:
+    """Return the Python face of an owned C heap."""
+    wrapped: Heap | IncompleteHeap = _new(Heap if heap.is_contiguous else IncompleteHeap)
+    wrapped._heap = heap
+    wrapped._array = None
+    return wrapped

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from .._ffi import check, ffi, lib, own
 from ..arguments import integer
-from ..items import BUG_COMPAT_PYSPEAD_0_5_2
 from .source import HeapSource
 
 if TYPE_CHECKING:
@@ -22,14 +21,12 @@ class Ring(HeapSource):
     stream a heap came through. It ends when its last stream has. While it is full the
     readers of its streams are suspended, and nothing is dropped.
 
-    `capacity` is in heaps. `bug_compat` holds for all the streams.
+    `capacity` is in heaps.
     """
 
-    def __init__(self, capacity: int = 4, *, bug_compat: int = 0) -> None:
-        integer("capacity", capacity, 1)
-        self._bug_compat = integer("bug_compat", bug_compat, 0, BUG_COMPAT_PYSPEAD_0_5_2)
+    def __init__(self, capacity: int = 4) -> None:
         out = ffi.new("spn_ring **")
-        check(lib.spn_ring_new(capacity, out))
+        check(lib.spn_ring_new(integer("capacity", capacity, 1), out))
         self._ring = own(out[0], lib.spn_ring_unref)
 
     def stop(self) -> None:

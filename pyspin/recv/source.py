@@ -17,7 +17,7 @@ from typing import Any
 from .._ffi import check, ffi, lib
 from ..arguments import INT_MAX, integer
 from ..errors import Empty, Stopped
-from .heap import Heap, IncompleteHeap, adopt
+from .heap import Heap, IncompleteHeap, own_heap, own_heaps, wrap
 
 AnyHeap = Heap | IncompleteHeap
 
@@ -48,7 +48,6 @@ class HeapSource:
     """A queue of received heaps. Any number of threads may take from it."""
 
     _ring: Any
-    _bug_compat: int
 
     def get(self, *, timeout: float | None = None) -> AnyHeap:
         """Take the next heap, waiting for it.
@@ -114,7 +113,7 @@ class HeapSource:
                 _give_back(ring, out, 1)
                 raise
             if count == 1:
-                return adopt(out[0], self._bug_compat)
+                return wrap(own_heap(out[0]))
             if count == _NOTHING:
                 return None
             if count != _INTERRUPTED:
@@ -125,15 +124,20 @@ class HeapSource:
     def _take_many(self, timeout_ms: int, max_count: int) -> list[AnyHeap] | None:
         """Take heaps; None when time runs out or on a signal."""
         out = _new(_MANY, integer("max_count", max_count, 1))
+        owned: list[Any] = []
         try:
             count = _pop(self._ring, timeout_ms, out, max_count)
+            if count > 0:
+                owned.extend(own_heaps(ffi.unpack(out, count)))
+                return list(map(wrap, owned))
         except BaseException:
+            for heap in owned:
+                lib.spn_heap_ref(heap)
             _give_back(self._ring, out, max_count)
             raise
-        if count in (_NOTHING, _INTERRUPTED):
-            return None
-        bug_compat = self._bug_compat
-        return [adopt(pointer, bug_compat) for pointer in ffi.unpack(out, check(count))]
+        if count not in (_NOTHING, _INTERRUPTED):
+            check(count)
+        return None
 
     @property
     def fd(self) -> int:

@@ -93,7 +93,6 @@ class Stream(HeapSource):
     ) -> None:
         if not isinstance(thread_pool, ThreadPool):
             raise TypeError(f"thread_pool must be a ThreadPool, not {thread_pool!r}")
-        integer("bug_compat", bug_compat, 0, BUG_COMPAT_PYSPEAD_0_5_2)
         config = ffi.new(
             "spn_stream_config *",
             {
@@ -104,13 +103,13 @@ class Stream(HeapSource):
                 "memcpy_id": MEMCPY_STD,
                 "max_latency_ns": _nanoseconds("max_latency", max_latency),
                 "tag": integer("tag", tag, 0, _TAG_MAX),
+                "bug_compat": integer("bug_compat", bug_compat, 0, BUG_COMPAT_PYSPEAD_0_5_2),
             },
         )
         if ring is None:
-            ring = Ring(integer("ring_heaps", ring_heaps, 1), bug_compat=bug_compat)
-        elif ring._bug_compat != bug_compat:
-            raise ValueError(f"bug_compat of the ring is {ring._bug_compat}, not {bug_compat}")
-        self._bug_compat = bug_compat
+            ring = Ring(integer("ring_heaps", ring_heaps, 1))
+        elif not isinstance(ring, Ring):
+            raise TypeError(f"ring must be a Ring, not {ring!r}")
         self._ring = ring._ring
         self._scatter = scatter
         self._stop_on_stop_item = True

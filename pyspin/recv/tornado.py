@@ -72,8 +72,8 @@ class _TornadoSource(AwaitedSource):
 class Ring(_TornadoSource, blocking_ring.Ring):
     """A `pyspin.recv.Ring` whose `get` and `get_many` are coroutines, for one loop at a time."""
 
-    def __init__(self, capacity: int = 4, *, bug_compat: int = 0) -> None:
-        super().__init__(capacity, bug_compat=bug_compat)
+    def __init__(self, capacity: int = 4) -> None:
+        super().__init__(capacity)
         self._turns = _TornadoTurns(self.fd)
 
 

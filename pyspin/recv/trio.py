@@ -43,8 +43,8 @@ class Ring(AwaitedSource, blocking_ring.Ring):
 
     _turns: _TrioTurns
 
-    def __init__(self, capacity: int = 4, *, bug_compat: int = 0) -> None:
-        super().__init__(capacity, bug_compat=bug_compat)
+    def __init__(self, capacity: int = 4) -> None:
+        super().__init__(capacity)
         self._turns = _TrioTurns(self.fd)
 
 

@@ -88,8 +88,8 @@ class _TwistedSource(AwaitedSource):
 class Ring(_TwistedSource, blocking_ring.Ring):
     """A `pyspin.recv.Ring` whose `get` and `get_many` return Deferreds. Reactor thread only."""
 
-    def __init__(self, capacity: int = 4, *, bug_compat: int = 0, reactor: Any = None) -> None:
-        super().__init__(capacity, bug_compat=bug_compat)
+    def __init__(self, capacity: int = 4, *, reactor: Any = None) -> None:
+        super().__init__(capacity)
         self._turns = _TwistedTurns(self.fd, reactor)
 
 

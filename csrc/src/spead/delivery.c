@@ -43,6 +43,7 @@ static void queue_heap(spn_stream *stream, spni_assembly *assembly)
         return;
     }
     heap->fields.tag = stream->config.tag;
+    heap->fields.bug_compat = stream->config.bug_compat;
     spni_heap_queue_push(&stream->outbox, heap);
 }
 
