@@ -6,6 +6,7 @@ import struct
 
 import pytest
 import spinnman.connections.udp_packet_connections as peer
+from spinnman.connections import SCPRequestPipeLine as PeerPipeLine
 from spinnman.messages.eieio import EIEIOType as PeerEIEIOType
 from spinnman.messages.eieio.data_messages import EIEIODataMessage as PeerEIEIODataMessage
 from spinnman.messages.scp.enums import SCPResult as PeerResult
@@ -14,6 +15,7 @@ from spinnman.messages.sdp import SDPFlag as PeerFlag
 from spinnman.messages.sdp import SDPHeader as PeerHeader
 from spinnman.messages.sdp import SDPMessage as PeerMessage
 
+from pyspin.board import VirtualBoard
 from pyspin.connections import (
     SCP_SCAMP_PORT,
     AbstractSCPConnection,
@@ -228,3 +230,21 @@ def test_boards_that_are_not_booted():
         message = SpinnakerBootMessage(SpinnakerBootOpCode.HELLO, 0, 0, 0)
         boot.send_boot_message(message)
         assert rom.local_port != 54321
+
+
+def test_the_pipeline_of_spinnman_runs_over_our_connection_and_requests():
+    with VirtualBoard(3) as board:
+        board.write_memory(0, 0, 0x60000000, bytes(range(256)) * 8)
+        with SCAMPConnection(remote_host=board.host, remote_port=board.port) as ours:
+            pipeline = PeerPipeLine(ours, n_channels=8, intermediate_channel_waits=7)
+            got, errors = {}, []
+            for start in range(0, 2048, 64):
+                request = ReadMemory((0, 0, 0), 0x60000000 + start, 64)
+                pipeline.send_request(
+                    request,
+                    lambda response, start=start: got.update({start: response.payload}),
+                    lambda *error: errors.append(error),
+                )
+            pipeline.finish()
+    assert errors == []
+    assert b"".join(got[start] for start in range(0, 2048, 64)) == bytes(range(256)) * 8

@@ -95,26 +95,35 @@ class ConnectionListener(threading.Thread, Generic[T]):
             raise TypeError(f"callback must be callable, not {callback!r}")
         self._delivery.add(callback)
 
+    def start(self) -> None:
+        """Begin to listen. RuntimeError the second time."""
+        self._open()
+        super().start()
+
     def run(self) -> None:
-        """Listen until closed. Called by `start`, on the thread."""
+        """Listen until closed. Called on the thread, by `start`."""
         try:
-            source = self._open()
-            if source is not None:
+            if self._source is not None:
                 self._delivery.start()
-                self._listen(source)
+                self._listen(self._source)
         except Exception as error:
-            if not self._is_closing:
-                self._failure = error
-                logger.warning("%s ends: %s", self.name, error)
+            self._fail(error)
         finally:
             self._delivery.finish()
 
-    def _open(self) -> MessageSource | None:
+    def _open(self) -> None:
         with self._lock:
-            if self._is_closing:
-                return None
-            self._source = open_source(self._connection, self._buffer_size)
-            return self._source
+            if self._is_closing or self._source is not None:
+                return
+            try:
+                self._source = open_source(self._connection, self._buffer_size)
+            except Exception as error:
+                self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._is_closing:
+            self._failure = error
+            logger.warning("%s ends: %s", self.name, error)
 
     def _listen(self, source: MessageSource) -> None:
         try:

@@ -41,7 +41,6 @@ struct spn_inbox {
     spni_resident resident;
     spni_task resume;
     spni_loop *loop;
-    int has_stopped; /* atomic */
 
     /* the loop's thread only */
     bool is_listening;
@@ -53,6 +52,7 @@ struct spn_inbox {
     pthread_mutex_t lock; /* the rest */
     pthread_cond_t changed;
     spni_records records;
+    bool lives; /* on its loop */
     bool is_ended;
     bool is_suspended;
     int waiters;
@@ -239,6 +239,9 @@ static int join_loop(spn_inbox *inbox, spn_threads *threads)
         error = start.error;
     if (error < 0)
         spni_loop_leave(inbox->loop, &inbox->resident);
+    pthread_mutex_lock(&inbox->lock);
+    inbox->lives = error == 0;
+    pthread_mutex_unlock(&inbox->lock);
     return error;
 }
 
@@ -287,7 +290,11 @@ static void leave_on_loop(void *argument)
 
 void spn_inbox_stop(spn_inbox *inbox)
 {
-    if (__atomic_exchange_n(&inbox->has_stopped, 1, __ATOMIC_ACQ_REL))
+    pthread_mutex_lock(&inbox->lock);
+    bool lived = inbox->lives;
+    inbox->lives = false;
+    pthread_mutex_unlock(&inbox->lock);
+    if (!lived)
         return;
     if (spni_loop_call(inbox->loop, leave_on_loop, inbox) < 0) {
         /* A forked child has no such thread. */
