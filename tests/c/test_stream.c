@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "memory/allocator.h"
 #include "receive.h"
 
 static uint8_t data[1 << 20];
@@ -234,6 +235,64 @@ static void bad_arguments_are_refused(void)
     receiver_free(&r);
 }
 
+/* An allocator that has no memory for a size of more than `largest`. */
+typedef struct {
+    spn_allocator base;
+    size_t largest;
+} poor_allocator;
+
+static int poor_allocate(spn_allocator *base, size_t size, spni_buffer *out)
+{
+    poor_allocator *poor = (poor_allocator *)base;
+    if (size > poor->largest)
+        return -ENOMEM;
+    *out = (spni_buffer){
+        .data = malloc(size),
+        .size = size,
+        .capacity = size,
+        .allocator = base,
+    };
+    return 0;
+}
+
+static void poor_release(spn_allocator *base, spni_buffer *buffer)
+{
+    (void)base;
+    free(buffer->data);
+}
+
+static const spni_allocator_kind poor_kind = {
+    .allocate = poor_allocate,
+    .release = poor_release,
+};
+
+static void want_of_memory_costs_heaps_not_the_stream(void)
+{
+    poor_allocator poor = {
+        .base = {.kind = &poor_kind, .references = 1},
+        .largest = 200,
+    };
+    receiver r = begin(true, 4);
+    spn_stream_set_allocator(r.stream, &poor.base);
+    add_piece(1, 100, 0, 100);
+    add_piece(2, 300, 0, 100); /* never begins */
+    add_piece(3, -1, 0, 100);
+    add_piece(3, -1, 100, 150); /* grows too large: dropped */
+    add_piece(4, 200, 0, 100);
+    add_piece(4, 200, 100, 100);
+    feed(&r);
+    expect(&r, 1, true);
+    expect(&r, 4, true);
+    expect_end(&r);
+    spn_stream_stats stats = receiver_stats(&r);
+    CHECK_EQ(stats.packets, 6);
+    CHECK_EQ(stats.heaps, 2);
+    CHECK_EQ(stats.refused_memory, 2);
+    CHECK_EQ(stats.heaps_dropped_memory, 1);
+    receiver_free(&r);
+    CHECK_EQ(poor.base.references, 1);
+}
+
 static void *stop_main(void *stream)
 {
     spn_stream_stop(stream);
@@ -272,6 +331,7 @@ int main(void)
     a_heap_may_come_again();
     many_partial_heaps_are_told_apart();
     settings_reach_a_running_stream();
+    want_of_memory_costs_heaps_not_the_stream();
     bad_arguments_are_refused();
     anybody_may_stop_at_any_time();
     return 0;

@@ -7,6 +7,7 @@
 #include "udp.h"
 
 enum { PART = 1000, PARTS = 40, HEAP = PART * PARTS };
+enum { LARGE_PART = 5000, LARGE_PARTS = 8 };
 
 static uint8_t payload[HEAP];
 static uint8_t packets[2 * HEAP];
@@ -100,6 +101,33 @@ static void receives_datagrams(bool gro, bool segmented)
     CHECK(stats.calls > 0 && stats.calls <= stats.messages);
     CHECK(stats.max_batch >= 1);
     CHECK_EQ(stats.kernel_drops, 0);
+    close_receiver(&u);
+}
+
+/* One heap that is as predicted after another: after the first, nothing but
+ * what a slow start cannot foresee is copied. */
+static void places_large_payloads(bool segmented)
+{
+    enum { HEAPS = 40 };
+    spn_udp_reader_config reader = bouncing;
+    reader.scatter = true;
+    udp_receiver u = open_receiver(plain, 4, reader);
+    for (uint64_t cnt = 1; cnt <= HEAPS; cnt++) {
+        size_t length = 0, size = 0;
+        for (size_t at = 0; at < HEAP; at += LARGE_PART)
+            length += size = build_piece(packets + length, cnt, HEAP, payload,
+                                         at, LARGE_PART);
+        for (size_t at = 0; !segmented && at < length; at += size)
+            CHECK_EQ(send(u.out, packets + at, size, 0), size);
+        if (segmented)
+            udp_send_segments(u.out, packets, length, size);
+        expect_heap(&u, cnt);
+    }
+    spn_stream_stop(u.r.stream);
+    spn_stream_stats stats = receiver_stats(&u.r);
+    CHECK_EQ(stats.bytes_placed + stats.bytes_copied, HEAPS * HEAP);
+    CHECK(stats.bytes_placed >= HEAPS * HEAP / 2);
+    CHECK_EQ(stats.packets, HEAPS * LARGE_PARTS);
     close_receiver(&u);
 }
 
@@ -258,6 +286,8 @@ int main(void)
         payload[i] = (uint8_t)(i * 7 + i / 251);
     for (int i = 0; i < 4; i++)
         receives_datagrams(i & 1, i & 2);
+    places_large_payloads(false);
+    places_large_payloads(true);
     counts_what_is_no_packet(false);
     counts_what_is_no_packet(true);
     for (int i = 0; i < 4; i++)

@@ -68,8 +68,8 @@ static const spni_assembly *live_heap(const spni_scatter *scatter)
         return NULL;
     assembly = spni_table_find(&scatter->stream->table, scatter->cnt);
     if (assembly == NULL || assembly->ranges.count == 0
-        || assembly->heap_length != (int64_t)scatter->heap_length
-        || assembly->buffer.capacity < scatter->heap_length)
+        || assembly->heap_length != (int64_t)scatter->shape.heap_length
+        || assembly->buffer.capacity < scatter->shape.heap_length)
         return NULL;
     return assembly;
 }
@@ -82,24 +82,24 @@ static uint8_t *spare(spni_scatter *scatter, unsigned target)
     spni_buffer *buffer = &scatter->spares[target - 1];
 
     if (buffer->data != NULL
-        && (buffer->size != scatter->heap_length
+        && (buffer->size != scatter->shape.heap_length
             || buffer->allocator != stream->allocator))
         spni_buffer_release(buffer);
     if (buffer->data == NULL)
-        spni_buffer_allocate(stream->allocator, scatter->heap_length, buffer);
+        spni_buffer_allocate(stream->allocator, scatter->shape.heap_length, buffer);
     return buffer->data;
 }
 
 static void next_heap(spni_scatter *scatter, cursor *at)
 {
-    const spn_stream *stream = scatter->stream;
+    const spni_shape *shape = &scatter->shape;
 
     at->memory = NULL;
     if (at->target == SPNI_SCATTER_SPARES
-        || scatter->heap_length > SPNI_TRUSTED_SIZE
-        || stream->first_payload_length == 0
-        || stream->first_payload_length > scatter->heap_length
-        || stream->first_header_length > SPNI_SEQUEL_HEADER_MAX)
+        || shape->heap_length > SPNI_TRUSTED_SIZE
+        || shape->first_payload_length == 0
+        || shape->first_payload_length > shape->heap_length
+        || shape->first_header_length > SPNI_SEQUEL_HEADER_MAX)
         return;
     at->target++;
     at->offset = 0;
@@ -115,25 +115,24 @@ static void begin_plan(spni_scatter *scatter, cursor *at)
         at->memory = assembly->buffer.data;
         at->offset = assembly->ranges.ranges[assembly->ranges.count - 1].end;
     }
-    if (assembly == NULL || at->offset >= scatter->heap_length)
+    if (assembly == NULL || at->offset >= scatter->shape.heap_length)
         next_heap(scatter, at);
 }
 
 static spni_slot next_slot(const spni_scatter *scatter, const cursor *at)
 {
-    const spn_stream *stream = scatter->stream;
-    size_t left = scatter->heap_length - (size_t)at->offset;
+    size_t left = scatter->shape.heap_length - (size_t)at->offset;
     spni_slot slot = {
         .slot = at->memory + at->offset,
         .offset = at->offset,
-        .header_length = scatter->header_length,
-        .payload_length = scatter->payload_length,
+        .header_length = scatter->shape.header_length,
+        .payload_length = scatter->shape.payload_length,
         .target = at->target,
     };
 
     if (at->offset == 0) {
-        slot.header_length = stream->first_header_length;
-        slot.payload_length = stream->first_payload_length;
+        slot.header_length = scatter->shape.first_header_length;
+        slot.payload_length = scatter->shape.first_payload_length;
     }
     if (slot.payload_length > left)
         slot.payload_length = left;
@@ -164,7 +163,7 @@ static bool plan_packet(spni_scatter *scatter, spni_planned *planned,
     planned->length += length;
     at->bytes += length;
     at->offset += slot.payload_length;
-    if (at->offset == scatter->heap_length)
+    if (at->offset == scatter->shape.heap_length)
         next_heap(scatter, at);
     return at->memory != NULL;
 }
@@ -172,11 +171,11 @@ static bool plan_packet(spni_scatter *scatter, spni_planned *planned,
 /* Which packet of its heap begins at the offset. */
 static unsigned packet_index(const spni_scatter *scatter, uint64_t offset)
 {
-    size_t first = scatter->stream->first_payload_length;
+    size_t first = scatter->shape.first_payload_length;
 
     if (offset < first || offset == 0)
         return 0;
-    return 1 + (unsigned)((offset - first) / scatter->payload_length);
+    return 1 + (unsigned)((offset - first) / scatter->shape.payload_length);
 }
 
 static unsigned expected_count(const spni_scatter *scatter, unsigned index)
@@ -222,8 +221,9 @@ static bool may_plan(spni_scatter *scatter)
         scatter->pause--;
         return false;
     }
-    return scatter->payload_length >= PAYLOAD_MIN
-        && scatter->header_length <= SPNI_SEQUEL_HEADER_MAX;
+    return scatter->shape.heap_length > 0
+        && scatter->shape.payload_length >= PAYLOAD_MIN
+        && scatter->shape.header_length <= SPNI_SEQUEL_HEADER_MAX;
 }
 
 unsigned spni_scatter_plan(spni_scatter *scatter, struct mmsghdr *messages)
@@ -235,6 +235,7 @@ unsigned spni_scatter_plan(spni_scatter *scatter, struct mmsghdr *messages)
     scatter->iovec_count = 0;
     scatter->placed = 0;
     scatter->fed = 0;
+    scatter->shape = scatter->stream->shape;
     if (!may_plan(scatter))
         return 0;
     begin_plan(scatter, &at);
@@ -260,7 +261,7 @@ static bool begins_heap(const spni_scatter *scatter, const spni_slot *slot,
                         const spni_packet *packet, heaps *seen)
 {
     if (slot->offset != 0 || slot->target != seen->known
-        || packet->heap_length != (int64_t)scatter->heap_length
+        || packet->heap_length != (int64_t)scatter->shape.heap_length
         || spni_table_find(&scatter->stream->table, packet->cnt) != NULL)
         return false;
     for (unsigned i = 1; i < seen->known; i++) {
@@ -287,7 +288,7 @@ static bool is_expected(spni_scatter *scatter, unsigned number, size_t length,
         || packet->payload_length != slot->payload_length
         || packet->payload_offset != slot->offset
         || (packet->heap_length >= 0
-            && packet->heap_length != (int64_t)scatter->heap_length))
+            && packet->heap_length != (int64_t)scatter->shape.heap_length))
         return false;
     packet->payload = slot->slot;
     if (slot->target < seen->known)
@@ -442,18 +443,9 @@ bool spni_scatter_feed(spni_scatter *scatter, bool *goes_on)
 
 void spni_scatter_learn(spni_scatter *scatter)
 {
-    const spni_sequel *sequel = &scatter->stream->sequel;
-    const spni_assembly *assembly = sequel->assembly;
+    const spni_assembly *assembly = scatter->stream->sequel.assembly;
 
-    scatter->has_heap = assembly != NULL && assembly->heap_length > 0;
-    if (!scatter->has_heap)
-        return;
-    scatter->cnt = assembly->cnt;
-    scatter->heap_length = (size_t)assembly->heap_length;
-    /* The packet that begins a heap may be another shape. */
-    if (scatter->payload_length > 0
-        && assembly->received_length == sequel->payload_length)
-        return;
-    scatter->header_length = sequel->header_length;
-    scatter->payload_length = sequel->payload_length;
+    scatter->has_heap = assembly != NULL;
+    if (scatter->has_heap)
+        scatter->cnt = assembly->cnt;
 }

@@ -56,9 +56,7 @@ typedef struct {
     /* What was learnt. */
     bool has_heap;
     uint64_t cnt;
-    size_t header_length;
-    size_t payload_length;
-    size_t heap_length;
+    spni_shape shape;
     uint8_t counts[SPNI_SCATTER_INDEXES]; /* packets of the message that begins
                                            * at that packet of a heap; 0: ? */
     uint8_t usual_count;
@@ -105,8 +103,7 @@ void spni_scatter_check(spni_scatter *scatter, const struct mmsghdr *messages,
  * spni_stream_add_datagram; false: it has not, and lies in the bounce buffer. */
 bool spni_scatter_feed(spni_scatter *scatter, bool *goes_on);
 
-/* The batch has been fed, or what is saved of it is about to be: learn from it
- * for the next plan. */
+/* The batch has been fed: remember which heap its packets belonged to. */
 void spni_scatter_learn(spni_scatter *scatter);
 
 #endif

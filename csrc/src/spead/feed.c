@@ -92,6 +92,37 @@ static void count_packet(spn_stream *stream, size_t length)
     stream->last_length = length;
 }
 
+static void learn_first(spni_shape *shape, const spni_packet *packet,
+                        size_t header_length)
+{
+    bool is_known = shape->first_header_length == header_length
+        && shape->first_payload_length == packet->payload_length;
+
+    shape->heap_length =
+        packet->heap_length > 0 ? (size_t)packet->heap_length : 0;
+    shape->first_header_length = header_length;
+    shape->first_payload_length = packet->payload_length;
+    if (is_known)
+        return;
+    shape->header_length = header_length;
+    shape->payload_length = packet->payload_length;
+}
+
+/* Only packets that are no sequels come here; those have the shape of the one
+ * that they follow. */
+static void learn_shape(spni_shape *shape, const spni_packet *packet)
+{
+    size_t header_length = packet->length - packet->payload_length;
+    uint64_t end = packet->payload_offset + packet->payload_length;
+
+    if (packet->payload_offset == 0) {
+        learn_first(shape, packet, header_length);
+    } else if (end < shape->heap_length) {
+        shape->header_length = header_length;
+        shape->payload_length = packet->payload_length;
+    }
+}
+
 static void remember(spn_stream *stream, spni_assembly *assembly,
                      const spni_packet *packet)
 {
@@ -99,10 +130,7 @@ static void remember(spn_stream *stream, spni_assembly *assembly,
         stream->sequel.assembly = NULL;
     else
         spni_sequel_set(&stream->sequel, assembly, packet);
-    if (packet->payload_offset > 0)
-        return;
-    stream->first_header_length = packet->length - packet->payload_length;
-    stream->first_payload_length = packet->payload_length;
+    learn_shape(&stream->shape, packet);
 }
 
 static void add_packet(spn_stream *stream, const spni_packet *packet,

@@ -25,6 +25,16 @@ typedef enum {
     SPNI_STREAM_STOPPED,
 } spni_stream_state;
 
+/* How the last heap was cut into packets: the packet that began it, and those
+ * after it but the last. What the next heap is expected to be like. */
+typedef struct {
+    size_t heap_length; /* 0: not known */
+    size_t first_header_length;
+    size_t first_payload_length;
+    size_t header_length;
+    size_t payload_length;
+} spni_shape;
+
 struct spn_stream {
     unsigned references; /* atomic */
     spni_loop *loop;
@@ -47,8 +57,7 @@ struct spn_stream {
     spni_table table;
     spni_sequel sequel;
     uint64_t now_ns; /* when the packets being fed were read */
-    size_t first_header_length; /* of the packet that began the last heap */
-    size_t first_payload_length;
+    spni_shape shape;
     spni_heap_queue outbox;
     size_t outbox_limit; /* with so many the outbox is emptied */
     size_t last_length;  /* bytes of the packet being fed */
