@@ -39,6 +39,10 @@ enum {
     /* Slots begin at different places modulo the way of a cache, which 64 KiB
      * is a multiple of. */
     SLOT_SIZE = LARGEST_MESSAGE + 65 * 64,
+    /* What a call may bring, so that it is still in the cache (of the second
+     * level) when it is copied on. */
+    CALL_SIZE = 256 << 10,
+    MESSAGES_MIN = 4,
     CONTROL_SIZE = CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint32_t)),
 };
 
@@ -49,6 +53,7 @@ typedef struct {
     uint32_t drops; /* of the socket, as last seen */
     spni_coalesce coalesce;
     uint8_t *bounce; /* MESSAGES slots */
+    size_t message_size; /* mean of the last call */
     spni_scatter *scatter; /* NULL: never */
     unsigned planned;      /* messages whose iovecs are of a plan */
 
@@ -174,9 +179,19 @@ static size_t count_received(udp_reader *reader)
         stats->datagrams +=
             length > 0 ? (length + segment - 1) / segment : 1;
     }
+    reader->message_size = bytes / reader->count;
     stats->calls++;
     stats->messages += reader->count;
     return bytes;
+}
+
+static unsigned affordable(const udp_reader *reader)
+{
+    size_t count = CALL_SIZE / (reader->message_size + 1);
+
+    if (count < MESSAGES_MIN)
+        return MESSAGES_MIN;
+    return count < MESSAGES ? (unsigned)count : MESSAGES;
 }
 
 /* How many messages to receive. */
@@ -192,7 +207,7 @@ static unsigned prepare(udp_reader *reader)
     reader->planned = 0;
     if (reader->scatter != NULL)
         reader->planned = spni_scatter_plan(reader->scatter, reader->messages);
-    return reader->planned > 0 ? reader->planned : MESSAGES;
+    return reader->planned > 0 ? reader->planned : affordable(reader);
 }
 
 static void rest(udp_reader *reader, uint64_t now_ns, size_t bytes)
@@ -219,9 +234,10 @@ static void ready(spni_handler *handler, uint32_t events)
                      NULL);
     reader->count = count > 0 ? (unsigned)count : 0;
     reader->next = 0;
-    if (count < 0) {
+    if (count <= 0) {
         /* Errors of the network that came back, such as ICMP's. */
-        stream->work.socket_errors += errno != EAGAIN && errno != EINTR;
+        stream->work.socket_errors +=
+            count < 0 && errno != EAGAIN && errno != EINTR;
         spni_stream_end_batch(stream, 0);
         return;
     }
