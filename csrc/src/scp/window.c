@@ -296,6 +296,8 @@ static void end(spn_window *window, spni_request *request, int status,
     request->status = status;
     if (reply)
         request->code = reply->code;
+    else
+        request->answer_length = 0; /* of an answer that asked for a retry */
     if (window->on_end)
         window->on_end(window, request, reply);
     move(request, window->on_end ? &window->unused : &window->ended);
