@@ -83,14 +83,21 @@ class MmapAllocator(MemoryAllocator):
 
     `flags` are added to ``MAP_ANONYMOUS | MAP_PRIVATE | MAP_POPULATE`` (see mmap(2), and the
     constants of Python's `mmap` module), for example ``MAP_HUGETLB``. With `prefer_huge`, huge
-    pages are tried first and ordinary ones after. Huge pages are always reserved, whatever
-    ``MAP_NORESERVE`` says. An allocation that the system refuses is a MemoryError here, and a
-    dropped and counted heap in a stream.
+    pages are tried first, and after them ordinary ones, which the system may make transparent huge
+    pages. Huge pages are always reserved, whatever ``MAP_NORESERVE`` says. An allocation that the
+    system refuses is a MemoryError here, and a dropped and counted heap in a stream.
 
-    ValueError for ``MAP_FIXED``, which would map buffers over other memory.
+    With `numa_node`, pages come from that memory node while it has room and from others then
+    (mbind(2), ``MPOL_PREFERRED``), whichever thread allocates. Without, they come from the node of
+    the thread that allocates.
+
+    ValueError for ``MAP_FIXED``, which would map buffers over other memory, and for a node that
+    the machine does not have; OSError where the process may not choose a node.
     """
 
-    def __init__(self, flags: int = 0, *, prefer_huge: bool = False) -> None:
+    def __init__(
+        self, flags: int = 0, *, prefer_huge: bool = False, numa_node: int | None = None
+    ) -> None:
         number = integer("flags", flags, 0)
         out = ffi.new("spn_allocator **")
         code = lib.spn_allocator_new_mmap(number, bool(prefer_huge), out)
@@ -98,6 +105,15 @@ class MmapAllocator(MemoryAllocator):
             raise ValueError(f"flags must not contain MAP_FIXED, but are {number:#x}")
         check(code)
         self.pointer = own(out[0], lib.spn_allocator_unref)
+        if numa_node is not None:
+            self._set_numa_node(integer("numa_node", numa_node, 0))
+
+    def _set_numa_node(self, node: int) -> None:
+        code = lib.spn_allocator_set_numa_node(self.pointer, node)
+        if code == -errno.ENODEV:
+            raise ValueError(f"numa_node must be a memory node of this machine, not {node}")
+        if code < 0:
+            raise OSError(-code, f"the system does not let memory be taken from node {node}")
 
 
 @dataclasses.dataclass(frozen=True)

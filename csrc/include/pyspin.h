@@ -98,10 +98,17 @@ typedef struct spn_allocator spn_allocator;
 int spn_allocator_new_malloc(spn_allocator **out);
 
 /* mmap with MAP_ANONYMOUS | MAP_PRIVATE | MAP_POPULATE | flags. With
- * prefer_huge, MAP_HUGETLB is tried first and ordinary pages after it; huge
- * pages are always reserved, so MAP_NORESERVE has no effect on them.
+ * prefer_huge, MAP_HUGETLB is tried first and after it ordinary pages, which
+ * may become transparent huge ones; huge pages are always reserved, so
+ * MAP_NORESERVE has no effect on them.
  * -EINVAL for MAP_FIXED, which would lay buffers over other memory. */
 int spn_allocator_new_mmap(int flags, bool prefer_huge, spn_allocator **out);
+
+/* Take the pages of an mmap allocator from a memory node while it has room, and
+ * from others then. To be called before its first buffer is asked for. -EINVAL
+ * if not an mmap allocator; -ENODEV if the machine has no such node; another
+ * -errno (as EPERM in some containers) if the process may not choose. */
+int spn_allocator_set_numa_node(spn_allocator *mmap, int node);
 
 /* A pool of buffers of `upper` bytes that serves sizes lower..upper; others go
  * to `base`. Holds at most max_free free buffers, `initial` at the start. With

@@ -2,6 +2,7 @@
 #include "memory/allocator.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
@@ -156,6 +157,34 @@ static void huge_pages_are_given_back_whole(void)
     spn_allocator_unref(allocator);
 }
 
+static void pages_come_from_a_node(void)
+{
+    spn_allocator *allocator;
+    CHECK_EQ(spn_allocator_new_malloc(&allocator), 0);
+    CHECK_ERR(spn_allocator_set_numa_node(allocator, 0), -EINVAL);
+    spn_allocator_unref(allocator);
+    for (int huge = 0; huge < 2; huge++) {
+        CHECK_EQ(spn_allocator_new_mmap(MAP_LOCKED * huge, huge, &allocator),
+                 0);
+        int error = spn_allocator_set_numa_node(allocator, 0);
+        CHECK(error == 0 || error == -EPERM); /* some containers */
+        fill_all_sizes(allocator);
+        spn_allocator_unref(allocator);
+    }
+}
+
+static void nodes_that_are_not_there_are_refused(void)
+{
+    spn_allocator *allocator;
+    int nodes[] = {-1, 1023, 1024, INT_MAX};
+    CHECK_EQ(spn_allocator_new_mmap(0, false, &allocator), 0);
+    if (spn_allocator_set_numa_node(allocator, 0) == 0)
+        for (int i = 0; i < 4; i++)
+            CHECK_ERR(spn_allocator_set_numa_node(allocator, nodes[i]),
+                      -ENODEV);
+    spn_allocator_unref(allocator);
+}
+
 static void buffers_keep_their_allocator(void)
 {
     spn_allocator *allocator;
@@ -192,6 +221,8 @@ int main(void)
     absurd_sizes_are_out_of_memory();
     fixed_mappings_are_refused();
     huge_pages_are_given_back_whole();
+    pages_come_from_a_node();
+    nodes_that_are_not_there_are_refused();
     buffers_keep_their_allocator();
     a_dead_allocator_gives_no_reference();
     return 0;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "memory/allocator.h"
+#include "memory/numa.h"
 
 #ifndef MAP_HUGE_SHIFT
 #define MAP_HUGE_SHIFT 26
@@ -20,11 +21,15 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 typedef struct {
     spn_allocator base;
     int flags;
     bool prefers_huge;
+    int node; /* -1: where the thread that allocates runs */
     size_t page_size;
     size_t huge_page_size;
 } mmap_allocator;
@@ -51,6 +56,35 @@ static size_t huge_page_size(int flags)
                                    : default_huge_page_size();
 }
 
+/* Touch all pages, as MAP_POPULATE does, but after the system has been told
+ * where to take them from. Kernels before 5.14 leave it to us. */
+static int populate(void *data, size_t size, size_t page)
+{
+    volatile uint8_t *bytes = data;
+    if (madvise(data, size, MADV_POPULATE_WRITE) == 0)
+        return 0;
+    if (errno != EINVAL)
+        return -ENOMEM;
+    for (size_t i = 0; i < size; i += page)
+        bytes[i] = 0;
+    return 0;
+}
+
+static int place(const mmap_allocator *self, void *data, size_t size,
+                 size_t page)
+{
+    int error = 0;
+    if (self->node >= 0)
+        error = spni_numa_prefer(data, size, self->node);
+    if (error < 0)
+        return error;
+    /* For where no huge pages are reserved. A kernel that has no transparent
+     * ones either says so, and that is that. */
+    if (self->prefers_huge)
+        madvise(data, size, MADV_HUGEPAGE);
+    return populate(data, size, page);
+}
+
 static int map(const mmap_allocator *self, int flags, size_t size,
                spni_buffer *out)
 {
@@ -63,11 +97,16 @@ static int map(const mmap_allocator *self, int flags, size_t size,
     if (size > PTRDIFF_MAX - page)
         return -ENOMEM;
     size_t capacity = size > 0 ? (size + page - 1) / page * page : page;
+    bool is_placed = self->node >= 0 || self->prefers_huge;
+    flags = is_placed ? flags & ~MAP_POPULATE : flags | MAP_POPULATE;
     void *data = mmap(NULL, capacity, PROT_READ | PROT_WRITE,
-                      MAP_ANONYMOUS | MAP_PRIVATE | MAP_POPULATE | flags, -1,
-                      0);
+                      MAP_ANONYMOUS | MAP_PRIVATE | flags, -1, 0);
     if (data == MAP_FAILED)
         return -ENOMEM;
+    if (is_placed && place(self, data, capacity, page) < 0) {
+        munmap(data, capacity);
+        return -ENOMEM;
+    }
     out->data = data;
     out->size = size;
     out->capacity = capacity;
@@ -114,9 +153,20 @@ int spn_allocator_new_mmap(int flags, bool prefer_huge, spn_allocator **out)
         .base = {.kind = &mmap_kind, .references = 1},
         .flags = flags,
         .prefers_huge = prefer_huge,
+        .node = -1,
         .page_size = (size_t)sysconf(_SC_PAGESIZE),
         .huge_page_size = huge_page_size(flags),
     };
     *out = &self->base;
     return 0;
+}
+
+int spn_allocator_set_numa_node(spn_allocator *allocator, int node)
+{
+    if (allocator->kind != &mmap_kind)
+        return -EINVAL;
+    int error = spni_numa_check(node);
+    if (error == 0)
+        ((mmap_allocator *)allocator)->node = node;
+    return error;
 }
