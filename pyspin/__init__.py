@@ -42,6 +42,7 @@ from .memory import (
     PoolStats,
 )
 from .threads import ThreadPool, parse_range_list
+from .topology import numa_node_near, processors_near
 
 __all__ = [
     "BUG_COMPAT_DESCRIPTOR_WIDTHS",
@@ -83,5 +84,7 @@ __all__ = [
     "Stopped",
     "ThreadPool",
     "__version__",
+    "numa_node_near",
     "parse_range_list",
+    "processors_near",
 ]

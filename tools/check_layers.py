@@ -26,7 +26,7 @@ PYTHON_LAYERS = [
     {"_ffi"},
     {"log"},
     {"threads"},
-    {"memory", "items"},
+    {"memory", "items", "topology"},
     {"recv", "send", "messages"},
     {"connections"},
     {"board"},
