@@ -20,8 +20,8 @@ enum {
 
 void spni_link_ref(spn_link *link);
 
-/* Let time pass, and send what the window lets go now. Packets sent; -EAGAIN when the socket
- * takes no more; SPN_ESTOPPED when the owner of the socket has shut it down;
+/* Let time pass, and send what the window lets go now. Packets sent; -EAGAIN
+ * when the socket takes no more; SPN_ESTOPPED when the owner of the socket has shut it down;
  * another -errno of the socket, all requests ended with it. */
 int spni_link_transmit(spn_link *link, spn_window *window);
 
