@@ -13,7 +13,12 @@ import pytest
 from spinnman.connections.udp_packet_connections import UDPConnection as PeerConnection
 
 from pyspin.connections import Connection, Listenable, UDPConnection
-from pyspin.messages import ConnectionClosedError, SpinnakerIOError, SpinnakerTimeoutError
+from pyspin.messages import (
+    ConnectionClosedError,
+    NobodyListensError,
+    SpinnakerIOError,
+    SpinnakerTimeoutError,
+)
 
 PATIENCE = 30
 
@@ -126,8 +131,9 @@ def test_nobody_listening_is_reported_as_such():
         port = gone.local_port
     with UDPConnection(remote_host="127.0.0.1", remote_port=port) as connection:
         connection.send(b"x")
-        with pytest.raises(SpinnakerIOError) as caught:
+        with pytest.raises(NobodyListensError) as caught:
             connection.receive(PATIENCE)
+        assert isinstance(caught.value, ConnectionRefusedError)
         assert caught.value.errno == errno.ECONNREFUSED
         with pytest.raises(SpinnakerTimeoutError):
             connection.receive(0)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connections to SpiNNaker machines, and what listens to them and drives them."""
 
+from pyspin.messages import NobodyListensError
+
 from .abstract import AbstractSCPConnection, Connection, Listenable
 from .bmp import BMPConnection, BMPConnectionData
 from .boot import UDP_BOOT_CONNECTION_DEFAULT_PORT, BootConnection, IPAddressesConnection
@@ -12,7 +14,6 @@ from .scamp import SCP_SCAMP_PORT, SCAMPConnection
 from .sdp import SDPConnection
 from .token_bucket import TokenBucket
 from .udp import UDPConnection
-from .window_errors import NobodyListensError
 
 __all__ = [
     "SCP_SCAMP_PORT",

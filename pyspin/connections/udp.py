@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from pyspin.messages import (
     ConnectionClosedError,
+    NobodyListensError,
     SpinnakerIOError,
     SpinnakerTimeoutError,
 )
@@ -50,8 +51,8 @@ class UDPConnection(Connection):
     receives from anybody, and sends with `send_to`. Hosts are names or addresses, IPv4 or
     IPv6. `receive_buffer_size` is asked of the system, which may give less.
 
-    Thread-safe. Errors of the socket are SpinnakerIOError, with the `errno` of the system:
-    ECONNREFUSED says that nobody listens at the remote port. After `close`, or under it, calls
+    Thread-safe. Errors of the socket are SpinnakerIOError, with the `errno` of the system;
+    NobodyListensError if nobody listens at the remote port. After `close`, or under it, calls
     raise ConnectionClosedError.
     """
 
@@ -291,7 +292,8 @@ def _set_receive_buffer(udp: socket.socket, size: int) -> None:
 
 
 def _io_error(operation: str, error: OSError) -> SpinnakerIOError:
-    return SpinnakerIOError(f"cannot {operation}: {error.strerror or error}", error.errno)
+    kind = NobodyListensError if error.errno == errno.ECONNREFUSED else SpinnakerIOError
+    return kind(f"cannot {operation}: {error.strerror or error}", error.errno)
 
 
 def deadline_of(timeout: float | None) -> float | None:

@@ -10,15 +10,12 @@ from typing import Any
 from pyspin._ffi import lib
 from pyspin.messages import (
     ConnectionClosedError,
+    NobodyListensError,
     SCPResult,
     SpinnakerIOError,
     SpinnakerTimeoutError,
     scp_result,
 )
-
-
-class NobodyListensError(SpinnakerIOError, ConnectionRefusedError):
-    """Tell that the host at the other end says (by ICMP) that nobody listens there."""
 
 
 def result_name(code: int) -> str:

@@ -9,6 +9,7 @@
           EIEIOPacketParsingError
         SpinnakerIOError              (OSError)        the socket reported an error
           ConnectionClosedError       (EOFError)       the connection was closed
+          NobodyListensError          (ConnectionRefusedError)
         SpinnakerTimeoutError         (TimeoutError)   nobody answered in time
         UnexpectedResponseCodeError                    the board answered with a code
         AllocationError               (MemoryError)    the board has no room left
@@ -67,6 +68,10 @@ class ConnectionClosedError(SpinnakerIOError, EOFError):
 
     def __init__(self, problem: str = "the connection is closed", errno: int | None = None) -> None:
         super().__init__(problem, errno)
+
+
+class NobodyListensError(SpinnakerIOError, ConnectionRefusedError):
+    """The host at the other end says, by ICMP, that nobody listens at the port."""
 
 
 class SpinnakerTimeoutError(SpinnakerError, TimeoutError):
