@@ -446,6 +446,16 @@ def test_drops_of_the_system_are_told():
         assert listener.n_kernel_drops == here.kernel_drops > 0
 
 
+def test_what_a_burst_loses_is_counted(listener, here, sender):
+    got = []
+    listener.add_callback(got.append)
+    listener.start()
+    for index in range(5000):
+        sender.send(b"%d" % index)
+    until(lambda: len(got) + listener.n_kernel_drops == 5000)
+    assert [int(data) for data in got] == sorted(int(data) for data in got)
+
+
 @pytest.mark.parametrize(
     ("settings", "name"),
     [

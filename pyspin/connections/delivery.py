@@ -58,7 +58,9 @@ class Delivery:
         self._share = 1 if is_ordered else n_threads * _SHARES
         self._max_backlog = max_backlog
         self._is_abandoned = False
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._has_work = threading.Condition(self._lock)  # for the threads
+        self._has_room = threading.Condition(self._lock)  # for `put`
         self._lanes: list[Lane] = []
         self._ready: deque[Lane] = deque()
         self._is_finished = False
@@ -76,7 +78,7 @@ class Delivery:
     @property
     def backlog(self) -> int:
         """How many messages wait in the fullest lane."""
-        with self._changed:
+        with self._lock:
             return max((lane.length for lane in self._lanes), default=0)
 
     def start(self) -> None:
@@ -90,13 +92,13 @@ class Delivery:
 
     def add(self, callback: Callback) -> None:
         """Add a callback; it gets what is put in from now on."""
-        with self._changed:
+        with self._lock:
             # A new list: `put` may be walking the old one.
             self._lanes = [*self._lanes, Lane(callback)]
 
     def put(self, messages: Sequence[Any]) -> None:
         """Give messages to every callback, and wait until no lane is over its limit."""
-        with self._changed:
+        with self._lock:
             for lane in self._lanes:
                 lane.batches.append(messages)
                 lane.length += len(messages)
@@ -104,13 +106,13 @@ class Delivery:
             while not self._is_abandoned and any(
                 lane.length > self._max_backlog for lane in self._lanes
             ):
-                self._changed.wait()
+                self._has_room.wait()
 
     def _make_ready(self, lane: Lane) -> None:
         if lane.batches and not lane.is_ready:
             lane.is_ready = True
             self._ready.append(lane)
-            self._changed.notify_all()
+            self._has_work.notify()
 
     def _work(self) -> None:
         while (work := self._next()) is not None:
@@ -119,11 +121,11 @@ class Delivery:
             self._done(lane, len(batch))
 
     def _next(self) -> tuple[Lane, Sequence[Any]] | None:
-        with self._changed:
+        with self._lock:
             while not self._ready and not self._is_abandoned:
                 if self._is_finished and not self._is_busy():
                     return None
-                self._changed.wait()
+                self._has_work.wait()
             if self._is_abandoned:
                 return None
             lane = self._ready.popleft()
@@ -137,14 +139,16 @@ class Delivery:
         return any(lane.batches for lane in self._lanes)
 
     def _done(self, lane: Lane, count: int) -> None:
-        with self._changed:
+        with self._lock:
             was_over = lane.length > self._max_backlog
             lane.length -= count
             if self._is_ordered:
                 lane.is_ready = False
                 self._make_ready(lane)
-            if was_over or (self._is_finished and lane.length == 0):
-                self._changed.notify_all()
+            if was_over:
+                self._has_room.notify()
+            if self._is_finished and lane.length == 0:
+                self._has_work.notify_all()
 
     def _call(self, callback: Callback, batch: Sequence[Any]) -> None:
         rest = iter(batch)
@@ -159,7 +163,7 @@ class Delivery:
                 self._count_error(callback)
 
     def _count_error(self, callback: Callback) -> None:
-        with self._changed:
+        with self._lock:
             self._n_errors += 1
             count = self._n_errors
         if is_worth_logging(count):
@@ -167,9 +171,9 @@ class Delivery:
 
     def finish(self) -> None:
         """Say that nothing more will be put in: the threads end when the lanes are empty."""
-        with self._changed:
+        with self._lock:
             self._is_finished = True
-            self._changed.notify_all()
+            self._has_work.notify_all()
 
     def close(self, deadline: float) -> int:
         """Finish, wait until a deadline on the monotonic clock, and drop what then remains.
@@ -180,7 +184,8 @@ class Delivery:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
-        with self._changed:
+        with self._lock:
             self._is_abandoned = True
-            self._changed.notify_all()
+            self._has_work.notify_all()
+            self._has_room.notify()
             return sum(lane.length for lane in self._lanes)
