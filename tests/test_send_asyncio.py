@@ -61,6 +61,18 @@ def test_heaps_are_queued_at_the_call(pool, run):
         run(main(sock))
 
 
+def test_a_small_heap_is_sent_in_the_call(pool, run):
+    async def main(sock):
+        async with UdpStream(pool, *sock.getsockname()) as stream:
+            future = stream.async_send_heap(make_heap())
+            assert future.done()
+            assert await future > 5000
+            await stream.async_flush()
+
+    with receiver() as sock:
+        run(main(sock))
+
+
 def test_leaving_the_block_waits_for_what_is_in_flight(pool, run):
     async def main(sock):
         async with UdpStream(pool, *sock.getsockname()) as stream:
@@ -133,11 +145,12 @@ def test_flush_waits_only_for_earlier_heaps(pool, run):
 def test_a_cancelled_future_does_not_take_the_heap_back(pool, run):
     async def main(sock):
         async with UdpStream(pool, *sock.getsockname()) as stream:
-            future = stream.async_send_heap(make_heap())
-            future.cancel()
-            await stream.async_send_heap(make_heap())
+            heap = make_heap(200000)
+            future = stream.async_send_heap(heap)
+            assert future.cancel()
+            await stream.async_send_heap(heap)
             for cnt in (1, 2):
-                check_arrives(sock, make_heap(), cnt)
+                check_arrives(sock, heap, cnt)
             with pytest.raises(asyncio.CancelledError):
                 await future
 
@@ -166,6 +179,7 @@ def test_a_loop_that_was_closed_with_a_heap_in_flight(pool, run):
         stream.stop()
         with pytest.raises(Stopped):
             await future
+        assert not stream._in_flight
 
     with receiver() as sock:
         stream = UdpStream(pool, *sock.getsockname(), SLOW)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._ffi import check, check_socket, ffi, lib, own
+from .._ffi import check, ffi, lib, own
 from .endpoints import DEFAULT_BUFFER_SIZE, Address, open_socket, parse_destination
 from .heap import Heap
 from .stats import SenderStats, read_stats
@@ -94,8 +94,11 @@ class Sender:
         """
         lib.spn_sender_stop(self._sender)
 
-    def _submit(self, heap: Heap, cnt: int, substream_index: int, direct: bool) -> int:
-        """Queue a heap and return its token; raise if it is refused."""
+    def _submit(self, heap: Heap, cnt: int, substream_index: int, direct_size: int) -> int:
+        """Queue a heap and return its token; raise if it is refused.
+
+        One of up to `direct_size` bytes is sent by this thread, as far as it need not wait.
+        """
         if not isinstance(heap, Heap):
             raise TypeError(f"heap must be a Heap, not {heap!r}")
         if not 0 <= substream_index < self._num_substreams:
@@ -105,6 +108,7 @@ class Sender:
             raise _refusal(errno.EINVAL, f"cnt {cnt} is out of range")
         token = next(self._tokens)
         self._in_flight[token] = heap
+        direct = lib.spn_packets_total(packets) <= direct_size
         code = lib.spn_sender_submit(self._sender, packets, cnt, substream_index, token, direct)
         if code < 0:
             del self._in_flight[token]
@@ -121,11 +125,6 @@ class Sender:
             size = self._config.max_packet_size
             raise _refusal(errno.EMSGSIZE, f"UDP has no packets of {size} bytes")
         check(code)
-
-    def _settle(self, token: int, result: int) -> int:
-        """Let go of a heap that is done with; return the bytes sent or raise its error."""
-        self._in_flight.pop(token, None)
-        return check_socket(result)
 
 
 def _refusal(number: int, reason: str) -> OSError:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import errno
 import socket as _socket
+import sys
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from .._ffi import check, ffi, lib
+from .._ffi import check, check_socket, ffi, lib
 from .config import StreamConfig
 from .endpoints import DEFAULT_BUFFER_SIZE, Endpoint
 from .heap import Heap
@@ -146,7 +147,7 @@ class UdpStream(Sender):
         Signal handlers run meanwhile. If one raises, the heap is still sent.
         """
         self._forget_abandoned()
-        token = self._submit(heap, cnt, substream_index, direct=True)
+        token = self._submit(heap, cnt, substream_index, direct_size=sys.maxsize)
         result = ffi.new("int64_t *")
         try:
             while (code := self._wait(token, -1, result)) == -errno.EINTR:
@@ -155,7 +156,8 @@ class UdpStream(Sender):
         except BaseException:
             self._abandoned.append(token)
             raise
-        return self._settle(token, result[0])
+        del self._in_flight[token]
+        return check_socket(result[0])
 
     def _wait(self, token: int, timeout_ms: int, result: Any) -> int:
         return lib.spn_sender_wait(self._sender, token, timeout_ms, result)
