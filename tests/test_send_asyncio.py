@@ -144,8 +144,9 @@ def test_flush_waits_only_for_earlier_heaps(pool, run):
 
 def test_a_cancelled_future_does_not_take_the_heap_back(pool, run):
     async def main(sock):
-        async with UdpStream(pool, *sock.getsockname()) as stream:
-            heap = make_heap(200000)
+        config = StreamConfig(rate=1e6, burst_size=4000)
+        async with UdpStream(pool, *sock.getsockname(), config) as stream:
+            heap = make_heap(20000)
             future = stream.async_send_heap(heap)
             assert future.cancel()
             await stream.async_send_heap(heap)

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("pyspin")
 
+SLICE_MS = 200
+"""A wait is made of slices: a signal may come just before one and not be seen till its end."""
+
+AGAIN = (-errno.EINTR, -errno.EAGAIN)
+
 _MAX_CNT = (1 << 64) - 1
 
 
@@ -83,7 +88,7 @@ class Sender:
 
         Whether well or not. Signal handlers run meanwhile, and what they raise ends the wait.
         """
-        while (code := lib.spn_sender_flush(self._sender, -1)) == -errno.EINTR:
+        while (code := lib.spn_sender_flush(self._sender, SLICE_MS)) in AGAIN:
             pass
         check(code)
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket as _socket
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from .._ffi import check, check_socket, ffi, lib
 from .config import StreamConfig
 from .endpoints import DEFAULT_BUFFER_SIZE, Endpoint
 from .heap import Heap
-from .sender import Sender
+from .sender import AGAIN, SLICE_MS, Sender
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -150,7 +149,7 @@ class UdpStream(Sender):
         token = self._submit(heap, cnt, substream_index, direct_size=sys.maxsize)
         result = ffi.new("int64_t *")
         try:
-            while (code := self._wait(token, -1, result)) == -errno.EINTR:
+            while (code := self._wait(token, SLICE_MS, result)) in AGAIN:
                 pass
             check(code)
         except BaseException:
