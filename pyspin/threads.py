@@ -21,6 +21,11 @@ class ThreadPool:
     Thread i is pinned to processor ``affinity[i % len(affinity)]``; with no affinity the system
     places the threads. A thread that cannot be pinned runs all the same, and a warning is logged.
 
+    With `spin`, each thread looks for datagrams again and again rather than sleep until some come,
+    for as long as it has sockets of streams to look at. Then no datagram waits for a thread to
+    wake up, and `max_latency` has no effect, but each such thread takes a whole processor, also
+    when nothing comes: give it one of its own.
+
     The threads never run Python code. They end with `stop`, or when the pool and everything that
     was made with it are gone. In a forked child they do not exist: make another pool there.
 
@@ -32,7 +37,9 @@ class ThreadPool:
     system has no more threads or file descriptors. All methods may be called from any thread.
     """
 
-    def __init__(self, threads: int = 1, affinity: Iterable[int] = ()) -> None:
+    def __init__(
+        self, threads: int = 1, affinity: Iterable[int] = (), *, spin: bool = False
+    ) -> None:
         count = integer("threads", threads, 1)
         try:
             processors = list(affinity)
@@ -46,6 +53,8 @@ class ThreadPool:
             raise BlockingIOError(errno.EAGAIN, f"the system gave no {count} threads")
         check(code)
         self.pointer = own(out[0], lib.spn_threads_unref)
+        if spin:
+            lib.spn_threads_set_spin(self.pointer, True)
 
     @property
     def threads(self) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import packets as p
 import pytest
-from receiving import bind, send
+from receiving import bind, send, small_heaps, wait_until
 
 import pyspin
 import pyspin.recv
@@ -190,3 +190,42 @@ def test_datagrams_land_in_reserved_huge_pages() -> None:
     in_use = re.compile(rb"^Private_Hugetlb: +[1-9]", re.M)
     assert not in_use.search(received(False))
     assert in_use.search(received(True))
+
+
+# ---- a thread that spins ----
+
+
+def tasks() -> set[Path]:
+    return set(Path("/proc/self/task").iterdir())
+
+
+def new_task(before: set[Path]) -> Path:
+    return next(each for each in tasks() - before if (each / "comm").read_text() == "pyspin-0\n")
+
+
+def states(task: Path, count: int) -> set[str]:
+    """Look at the state of a thread (proc(5)) `count` times."""
+    return {(task / "stat").read_text().rpartition(")")[2].split()[0] for _ in range(count)}
+
+
+def test_a_spinning_thread_receives_and_stops() -> None:
+    before = tasks()
+    with pyspin.ThreadPool(spin=True) as pool:
+        thread = new_task(before)
+        wait_until(lambda: states(thread, 1) == {"S"}, "sleep without a socket")
+        stream = pyspin.recv.Stream(pool, ring_heaps=2)
+        port = bind(stream)
+        assert "S" not in states(thread, 50)
+        send(small_heaps(20), port)
+        wait_until(lambda: states(thread, 1) == {"S"}, "sleep while the ring is full")
+        assert [stream.get(timeout=30).cnt for _ in range(20)] == list(range(1, 21))
+        wait_until(lambda: "S" not in states(thread, 50), "spinning again")
+        stream.stop()
+        wait_until(lambda: states(thread, 1) == {"S"}, "sleep after the stream's end")
+        bind(second := pyspin.recv.Stream(pool))
+    assert second.stopped
+
+
+def test_spin_is_a_keyword() -> None:
+    with pytest.raises(TypeError):
+        pyspin.ThreadPool(1, [], True)  # type: ignore[call-arg]

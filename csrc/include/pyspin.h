@@ -85,6 +85,12 @@ void spn_threads_unref(spn_threads *threads);
 
 int spn_threads_count(const spn_threads *threads);
 
+/* Whether each thread, while sockets of its streams are open and not suspended,
+ * looks for datagrams again and again rather than sleep until they come. It
+ * then takes a whole processor, also when none come, and no datagram waits for
+ * it to wake up or for others to gather. */
+void spn_threads_set_spin(spn_threads *threads, bool spin);
+
 /* Pin the calling thread to one processor. 0 or -errno. */
 int spn_set_affinity(int processor);
 

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -236,6 +237,109 @@ static void a_rest_holds_back_handlers(void)
     CHECK_EQ(spni_loop_call(host.loop, rest_with_ready_handler, &host), 0);
     await(&host);
     CHECK(host.seen_ns >= host.until_ns);
+    close(host.handler.fd);
+    guest_leave(&host);
+    spn_threads_unref(threads);
+}
+
+/* ---- spinning ---- */
+
+static void add_eventfd(void *argument)
+{
+    guest *host = argument;
+    host->handler = (spni_handler){eventfd(0, EFD_CLOEXEC), on_rested};
+    CHECK_EQ(spni_loop_add(host->loop, &host->handler, EPOLLIN), 0);
+}
+
+static void rest_for_an_hour(void *argument)
+{
+    guest *host = argument;
+    spni_loop_rest(host->loop, spni_now_ns() + UINT64_C(3600) * 1000000000);
+}
+
+static void expect_all_kinds_of_work(guest *host)
+{
+    for (int i = 1; i <= 3; i++) {
+        CHECK(spni_loop_post(host->loop, &host->task));
+        await(host);
+        CHECK_EQ(host->runs, 3 * i);
+        CHECK_EQ(spni_loop_call(host->loop, set_timer, host), 0);
+        await(host);
+        CHECK_EQ(host->fires, i);
+    }
+}
+
+static void spinning_does_all_that_sleeping_does(void)
+{
+    guest host;
+    uint64_t one = 1;
+    spn_threads *threads = start(1);
+    guest_enter(&host, threads);
+    spn_threads_set_spin(threads, true);
+    expect_all_kinds_of_work(&host); /* without a handler: asleep */
+    CHECK_EQ(spni_loop_call(host.loop, add_eventfd, &host), 0);
+    host.runs = host.fires = 0;
+    expect_all_kinds_of_work(&host);
+    /* It does not rest. */
+    CHECK_EQ(spni_loop_call(host.loop, rest_for_an_hour, &host), 0);
+    CHECK(write(host.handler.fd, &one, sizeof one) == sizeof one);
+    await(&host);
+    close(host.handler.fd);
+    guest_leave(&host);
+    spn_threads_unref(threads);
+}
+
+static void stop_while_spinning(void)
+{
+    guest host;
+    spn_threads *threads = start(1);
+    spn_threads_set_spin(threads, true);
+    guest_enter(&host, threads);
+    CHECK_EQ(spni_loop_call(host.loop, add_eventfd, &host), 0);
+    spn_threads_stop(threads);
+    CHECK_EQ(host.stops, 1);
+    close(host.handler.fd);
+    guest_leave(&host);
+    spn_threads_unref(threads);
+}
+
+static void read_tid(void *argument)
+{
+    *(pid_t *)argument = gettid();
+}
+
+/* R: running or ready to, S: asleep (proc(5)). */
+static char state_of(pid_t tid)
+{
+    char path[64], line[256];
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
+    FILE *file = fopen(path, "re");
+    CHECK(file != NULL && fgets(line, sizeof line, file) != NULL);
+    fclose(file);
+    return strrchr(line, ')')[2];
+}
+
+static void await_sleep(pid_t tid)
+{
+    uint64_t deadline_ns = spni_now_ns() + UINT64_C(30000000000);
+    while (state_of(tid) != 'S')
+        CHECK(spni_now_ns() < deadline_ns);
+}
+
+static void only_with_handlers_does_it_spin(void)
+{
+    guest host;
+    pid_t tid;
+    spn_threads *threads = start(1);
+    guest_enter(&host, threads);
+    spn_threads_set_spin(threads, true);
+    CHECK_EQ(spni_loop_call(host.loop, read_tid, &tid), 0);
+    await_sleep(tid);
+    CHECK_EQ(spni_loop_call(host.loop, add_eventfd, &host), 0);
+    for (int i = 0; i < 100; i++)
+        CHECK(state_of(tid) != 'S');
+    spn_threads_set_spin(threads, false);
+    await_sleep(tid);
     close(host.handler.fd);
     guest_leave(&host);
     spn_threads_unref(threads);
@@ -475,6 +579,9 @@ int main(void)
     calls_run_on_the_named_thread();
     removed_handlers_are_not_called();
     a_rest_holds_back_handlers();
+    spinning_does_all_that_sleeping_does();
+    stop_while_spinning();
+    only_with_handlers_does_it_spin();
     unposted_tasks_do_not_run();
     stop_tells_residents_and_leaves_calls();
     calls_on_a_stopped_loop_exclude_one_another();

@@ -53,6 +53,7 @@ struct spni_loop {
     spni_handler wake_handler;
     const void *owner; /* atomic: the thread whose calls run directly */
     int has_work;      /* atomic */
+    bool spins;        /* atomic */
 
     pthread_mutex_t lock; /* down to `telling` */
     pthread_cond_t changed;
@@ -65,6 +66,7 @@ struct spni_loop {
 
     /* the loop's thread only */
     bool is_over; /* timers are refused */
+    int handler_count;
     spni_task *running;
     spni_timer *timers;
     uint64_t rest_until_ns;
@@ -100,6 +102,14 @@ static void on_wake(spni_handler *handler, uint32_t events)
     (void)length;
 }
 
+static int control(spni_loop *loop, int operation, spni_handler *handler,
+                   uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = handler};
+    int result = epoll_ctl(loop->epoll_fd, operation, handler->fd, &event);
+    return result < 0 ? -errno : 0;
+}
+
 /* ---- life ---- */
 
 int spni_loop_new(spn_threads *threads, spni_loop **out)
@@ -121,7 +131,7 @@ int spni_loop_new(spn_threads *threads, spni_loop **out)
     if (error < 0)
         goto close_epoll;
     loop->wake_handler = (spni_handler){loop->wake.fd, on_wake};
-    error = spni_loop_add(loop, &loop->wake_handler, EPOLLIN);
+    error = control(loop, EPOLL_CTL_ADD, &loop->wake_handler, EPOLLIN);
     if (error < 0)
         goto close_wake;
     pthread_mutex_init(&loop->lock, NULL);
@@ -156,6 +166,12 @@ void spni_loop_stop(spni_loop *loop)
         loop->state = ASKED;
     wake(loop);
     pthread_mutex_unlock(&loop->lock);
+}
+
+void spni_loop_set_spin(spni_loop *loop, bool spin)
+{
+    __atomic_store_n(&loop->spins, spin, __ATOMIC_RELAXED);
+    wake(loop);
 }
 
 /* ---- residents ---- */
@@ -412,17 +428,11 @@ static void fire_timers(spni_loop *loop)
 
 /* ---- handlers ---- */
 
-static int control(spni_loop *loop, int operation, spni_handler *handler,
-                   uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data.ptr = handler};
-    int result = epoll_ctl(loop->epoll_fd, operation, handler->fd, &event);
-    return result < 0 ? -errno : 0;
-}
-
 int spni_loop_add(spni_loop *loop, spni_handler *handler, uint32_t events)
 {
-    return control(loop, EPOLL_CTL_ADD, handler, events);
+    int error = control(loop, EPOLL_CTL_ADD, handler, events);
+    loop->handler_count += error == 0;
+    return error;
 }
 
 int spni_loop_modify(spni_loop *loop, spni_handler *handler, uint32_t events)
@@ -432,7 +442,7 @@ int spni_loop_modify(spni_loop *loop, spni_handler *handler, uint32_t events)
 
 void spni_loop_remove(spni_loop *loop, spni_handler *handler)
 {
-    control(loop, EPOLL_CTL_DEL, handler, 0);
+    loop->handler_count -= control(loop, EPOLL_CTL_DEL, handler, 0) == 0;
     for (int i = 0; i < loop->event_count; i++)
         if (loop->events[i].data.ptr == handler)
             loop->events[i].data.ptr = NULL;
@@ -519,14 +529,21 @@ static bool rest_once(spni_loop *loop, uint64_t until_ns)
     return false;
 }
 
+static bool is_spinning(const spni_loop *loop)
+{
+    return loop->handler_count > 0 &&
+           __atomic_load_n(&loop->spins, __ATOMIC_RELAXED);
+}
+
 static void wait_and_handle(spni_loop *loop)
 {
-    uint64_t until_ns = loop->rest_until_ns;
+    bool spins = is_spinning(loop);
+    uint64_t until_ns = spins ? 0 : loop->rest_until_ns;
     loop->rest_until_ns = 0;
     while (until_ns != 0 && !rest_once(loop, until_ns))
         continue;
     uint64_t timeout_ns = 0;
-    if (!has_work(loop))
+    if (!spins && !has_work(loop))
         timeout_ns = loop->timers == NULL
                          ? FOR_EVER
                          : until_timer_ns(loop, spni_now_ns());

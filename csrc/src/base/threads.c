@@ -207,6 +207,14 @@ int spn_threads_count(const spn_threads *threads)
     return threads->count;
 }
 
+void spn_threads_set_spin(spn_threads *threads, bool spin)
+{
+    if (spni_threads_is_forked(threads))
+        return;
+    for (int i = 0; i < threads->count; i++)
+        spni_loop_set_spin(threads->workers[i].loop, spin);
+}
+
 /* Whoever comes first joins; the others wait for it. */
 static void join_once(spn_threads *threads)
 {

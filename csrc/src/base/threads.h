@@ -25,6 +25,10 @@ void spni_loop_run(spni_loop *loop);
 /* Ask the loop to stop. Any thread; does not wait. */
 void spni_loop_stop(spni_loop *loop);
 
+/* Whether to ask epoll again and again, rather than sleep in it, while there
+ * are handlers. Any thread. */
+void spni_loop_set_spin(spni_loop *loop, bool spin);
+
 /* Add a resident, unless the loop has been asked to stop (false). */
 bool spni_loop_admit(spni_loop *loop, spni_resident *resident);
 
