@@ -546,7 +546,8 @@ void spn_inbox_free(spn_inbox *inbox);
 /* Take up to `count` datagrams, as many as fit `size` bytes, back to back into
  * `buffer`, and their lengths; wait at most timeout_ms (-1: for ever) for the
  * first. How many (at least 1); -EAGAIN when time runs out; -EMSGSIZE if the
- * first does not fit; SPN_ESTOPPED when there never will be one. */
+ * first does not fit; SPN_ESTOPPED when there never will be one; SPN_EFORKED
+ * in a forked child. */
 int spn_inbox_pop(spn_inbox *inbox, int timeout_ms, void *buffer, size_t size,
                   uint32_t *lengths, int count);
 

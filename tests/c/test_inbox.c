@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -200,6 +201,26 @@ static void test_socket_errors_are_counted(void)
     teardown(&f);
 }
 
+static void test_a_forked_child_leaves_it_alone(void)
+{
+    struct fixture f = setup(CAPACITY);
+    spn_inbox_stats stats;
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        spn_inbox_read_stats(f.inbox, &stats);
+        int code = spn_inbox_pop(f.inbox, -1, buffer, 10, lengths, 1);
+        spn_inbox_stop(f.inbox);
+        spn_inbox_free(f.inbox);
+        _exit(code == SPN_EFORKED ? 0 : 1);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK_EQ(status, 0);
+    CHECK(send(f.sender, "x", 1, 0) == 1);
+    CHECK_EQ(spn_inbox_pop(f.inbox, MS, buffer, 10, lengths, 1), 1);
+    teardown(&f);
+}
+
 static void test_bad_arguments(void)
 {
     spn_inbox *inbox;
@@ -227,6 +248,7 @@ int main(void)
     test_waiters_wake(end_by_pool);
     test_what_came_before_the_end_can_be_taken();
     test_socket_errors_are_counted();
+    test_a_forked_child_leaves_it_alone();
     test_bad_arguments();
     return 0;
 }

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fork.h"
 #include "base/loop.h"
 #include "base/records.h"
 
@@ -41,6 +42,7 @@ struct spn_inbox {
     spni_resident resident;
     spni_task resume;
     spni_loop *loop;
+    unsigned forks; /* spni_fork_count() when it was made */
 
     /* the loop's thread only */
     bool is_listening;
@@ -253,6 +255,7 @@ int spn_inbox_new(spn_threads *threads, int fd, size_t capacity,
     if (inbox == NULL)
         return -ENOMEM;
     init_sync(inbox);
+    inbox->forks = spni_fork_count();
     inbox->resident.stopping = on_stopping;
     inbox->resume.run = on_resume;
     inbox->handler.ready = on_ready;
@@ -288,25 +291,29 @@ static void leave_on_loop(void *argument)
     spni_loop_unpost(inbox->loop, &inbox->resume);
 }
 
+/* In a forked child the thread does not exist, and may have held the lock. */
+static bool is_forked(const spn_inbox *inbox)
+{
+    return inbox->forks != spni_fork_count();
+}
+
 void spn_inbox_stop(spn_inbox *inbox)
 {
+    if (is_forked(inbox))
+        return;
     pthread_mutex_lock(&inbox->lock);
     bool lived = inbox->lives;
     inbox->lives = false;
     pthread_mutex_unlock(&inbox->lock);
     if (!lived)
         return;
-    if (spni_loop_call(inbox->loop, leave_on_loop, inbox) < 0) {
-        /* A forked child has no such thread. */
-        inbox->is_ended = true;
-        return;
-    }
+    spni_loop_call(inbox->loop, leave_on_loop, inbox);
     spni_loop_leave(inbox->loop, &inbox->resident);
 }
 
 void spn_inbox_free(spn_inbox *inbox)
 {
-    if (inbox == NULL)
+    if (inbox == NULL || is_forked(inbox))
         return;
     spn_inbox_stop(inbox);
     free_inbox(inbox);
@@ -346,6 +353,8 @@ static void resume_locked(spn_inbox *inbox)
 int spn_inbox_pop(spn_inbox *inbox, int timeout_ms, void *buffer, size_t size,
                   uint32_t *lengths, int count)
 {
+    if (is_forked(inbox))
+        return SPN_EFORKED;
     pthread_mutex_lock(&inbox->lock);
     if (inbox->records.length == 0 && !inbox->is_ended && timeout_ms != 0)
         wait_locked(inbox, timeout_ms);
@@ -360,6 +369,9 @@ int spn_inbox_pop(spn_inbox *inbox, int timeout_ms, void *buffer, size_t size,
 
 void spn_inbox_read_stats(spn_inbox *inbox, spn_inbox_stats *out)
 {
+    *out = (spn_inbox_stats){0};
+    if (is_forked(inbox))
+        return;
     pthread_mutex_lock(&inbox->lock);
     *out = inbox->stats;
     pthread_mutex_unlock(&inbox->lock);
