@@ -14,6 +14,10 @@ from dataclasses import dataclass, field
 NULL, HEAP_CNT, HEAP_LENGTH, PAYLOAD_OFFSET, PAYLOAD_LENGTH, DESCRIPTOR, STREAM_CTRL = range(7)
 STOP = 2
 
+# How far an offset may claim memory, and how many times what has arrived (docs/design.md).
+TRUSTED = 64 << 20
+FACTOR = 8
+
 
 @dataclass
 class Packet:
@@ -90,6 +94,8 @@ class Heap:
             return "refused_overlap"
         if any(start <= begin < stop for start, stop in self.ranges):
             return "refused_duplicate"
+        if packet.payload and end > max(TRUSTED, FACTOR * (self.received + end - begin)):
+            return "refused_memory"
         if packet.heap_length is not None:
             self.heap_length = packet.heap_length
             self.min_length = max(self.min_length, packet.heap_length)
@@ -196,6 +202,8 @@ class Stream:
         refused = heap.add(packet)
         if refused:
             self.stats[refused] += 1
+            if not heap.ranges:
+                self.slots[self.head] = None  # it was never begun
             return False
         stop = self.stop_on_stop_item and STOP in heap.controls()
         if heap.is_complete:

@@ -21,7 +21,7 @@ COUNTERS = sorted(
     {"packets", "heaps", "incomplete_heaps_evicted", "incomplete_heaps_flushed"}
     | {f"rejected_{why}" for why in ("short", "magic", "widths", "header", "missing", "truncated")}
     | {"rejected_heap_length"}
-    | {f"refused_{why}" for why in ("duplicate", "overlap", "heap_length", "flavour")}
+    | {f"refused_{why}" for why in ("duplicate", "overlap", "heap_length", "flavour", "memory")}
 )
 
 
