@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -30,7 +31,22 @@ def _watch(output: int) -> None:
     os._exit(70)
 
 
+def _give_children_the_same_pyspin() -> None:
+    """Let child processes import the package that is under test.
+
+    A child's working directory comes before all else on its path, and in the checkout there is
+    a package without its extension.
+    """
+    import pyspin
+
+    where = str(Path(pyspin.__file__).parent.parent)
+    rest = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([where, rest] if rest else [where])
+    os.chdir(Path(__file__).parent)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    _give_children_the_same_pyspin()
     # Some runners start everything with SIGINT ignored, and children inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     capture = config.pluginmanager.getplugin("capturemanager")

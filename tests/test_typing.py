@@ -16,9 +16,11 @@ CONFIG = HERE.parent / "pyproject.toml"
 
 
 def mypy(*arguments: str, cwd: Path) -> str:
-    # The package lies beside the tests or is installed; the type checker looks at either.
-    environment = {**os.environ, "MYPYPATH": str(Path(pyspin.__file__).parent.parent)}
+    environment = {**os.environ}
     environment.pop("LD_PRELOAD", None)
+    where = Path(pyspin.__file__).parent.parent
+    if where.name != "site-packages":  # not installed: the type checker must be told
+        environment["MYPYPATH"] = str(where)
     run = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file", str(CONFIG), *arguments],
         cwd=cwd,
