@@ -4,9 +4,11 @@
 import numpy as np
 
 import pyspin
+import pyspin.connections
 import pyspin.recv
 import pyspin.recv.asyncio
 import pyspin.send
+from pyspin.messages import EIEIODataMessage, ReadMemory, SDPMessage, WriteMemory
 
 
 async def consume(stream: pyspin.recv.asyncio.Stream) -> int:
@@ -35,3 +37,31 @@ def send() -> None:
     group.add_item(None, "x", "", (4,), np.float32)
     group["x"].value = np.zeros(4, np.float32)
     stream.send_heap(group.get_heap())
+
+
+def show(message: SDPMessage) -> None:
+    print(message.sdp_header.source_chip_x, message.payload)
+
+
+def listen() -> None:
+    with (
+        pyspin.connections.SDPConnection(local_port=17894) as connection,
+        pyspin.connections.ConnectionListener(connection, 2, timeout=0.5) as listener,
+    ):
+        listener.add_callback(show)
+        listener.start()
+
+
+def request(connection: pyspin.connections.SCAMPConnection) -> bytes:
+    connection.send_scp_request(WriteMemory(0, 0, 0x60000000, b"data", cpu=1))
+    read = ReadMemory((0, 0, 1), 0x60000000, 4)
+    connection.send_scp_request(read)
+    _, _, data, offset = connection.receive_scp_response()
+    response = read.get_scp_response()
+    response.read_bytestring(data, offset)
+    return response.payload
+
+
+def spikes(connection: pyspin.connections.EIEIOConnection) -> int:
+    message = connection.receive_eieio_message(timeout=1.0)
+    return int(message.keys.sum()) if isinstance(message, EIEIODataMessage) else 0

@@ -2,8 +2,10 @@
 """Mistakes that the types must catch; read by test_typing.py, never run."""
 
 import pyspin
+import pyspin.connections
 import pyspin.recv
 import pyspin.send
+from pyspin.messages import GetVersion, ReadMemory, SDPMessage
 
 threads = pyspin.ThreadPool("two")  # error: arg-type
 stream = pyspin.recv.Stream()  # error: call-arg
@@ -11,3 +13,14 @@ heap = pyspin.recv.Stream(threads).get()
 heap.cnt = 3  # error: misc
 pyspin.MmapAllocator(prefer_hugee=True)  # error: call-arg
 pyspin.send.StreamConfig(rate="fast")  # error: arg-type
+
+
+def on_sdp(message: SDPMessage) -> None: ...
+
+
+eieio = pyspin.connections.EIEIOConnection()
+listener = pyspin.connections.ConnectionListener(eieio)
+listener.add_callback(on_sdp)  # error: arg-type
+pyspin.connections.ConnectionListener(3)  # error: arg-type
+ReadMemory((0, 0), 0, 4)  # error: arg-type
+info = GetVersion(0, 0, 0).get_scp_response().chip_info  # error: attr-defined
