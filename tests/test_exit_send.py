@@ -135,9 +135,10 @@ def test_the_interpreter_ends(name: str) -> None:
 def test_ctrl_c_ends_a_blocked_send() -> None:
     body = """
         stream = UdpStream(pool, "127.0.0.1", 9, SLOW)
+        heap = make_heap()
         try:
             print("waiting", flush=True)
-            stream.send_heap(make_heap())
+            stream.send_heap(heap)
         except KeyboardInterrupt:
             pass
     """
