@@ -144,6 +144,8 @@ def test_what_cannot_be_sent_is_refused():
     heap = Heap(Flavour(4, 64, 48))
     with pytest.raises(ValueError, match="id must be in"):
         heap.add_item(make_item(np.zeros(9, np.uint8), id=1 << 15))
+    with pytest.raises(ValueError, match=r"id must be in 5\.\.32767, not 4"):
+        heap.add_item(make_item(np.zeros(9, np.uint8), id=4))
     with pytest.raises(ValueError, match="no value"):
         heap.add_item(Item(0x1000, "n", "", (), np.uint8))
     with pytest.raises(ValueError, match="max_packet_size must be at least 56, not 55"):

@@ -397,9 +397,10 @@ typedef struct spn_packets spn_packets;
 /* Cut a heap of these items, in this order. max_packet_size is rounded down to
  * a multiple of 8. With repeat_pointers every packet carries all item pointers.
  * 0 and a reference; -EINVAL: heap_address_bits is no multiple of 8 in 8..56,
- * max_packet_size is below 56, or an id is 0 or beyond the flavour; -EOVERFLOW:
- * the heap's length or an immediate value is beyond the flavour; -E2BIG:
- * pointers to be repeated do not fit a packet; -ENOMEM. */
+ * max_packet_size is below 56, or an id is one of the header's own (0..4) or
+ * beyond the flavour; -EOVERFLOW: the heap's length or an immediate value is
+ * beyond the flavour; -E2BIG: pointers to be repeated do not fit a packet;
+ * -ENOMEM. */
 int spn_packets_new(const spn_send_item *items, size_t count,
                     int heap_address_bits, size_t max_packet_size,
                     bool repeat_pointers, spn_packets **out);

@@ -11,6 +11,7 @@ from ..items import (
     CTRL_STREAM_START,
     CTRL_STREAM_STOP,
     DESCRIPTOR_ID,
+    PAYLOAD_LENGTH_ID,
     STREAM_CTRL_ID,
     Descriptor,
     Flavour,
@@ -76,12 +77,13 @@ class Heap:
     def add_item(self, item: Item) -> None:
         """Add an item with its value.
 
-        `ValueError` if it has none, the value does not fit the item, or the identifier does
-        not fit the flavour.
+        `ValueError` if it has none, the value does not fit the item, or the identifier is one
+        of those in every packet's header (0 to 4) or does not fit the flavour.
         """
         bits = self._flavour.heap_address_bits
-        if not 0 < item.id < 1 << (63 - bits):
-            raise ValueError(f"id must be in 1..{(1 << (63 - bits)) - 1}, not {item.id}")
+        if not PAYLOAD_LENGTH_ID < item.id < 1 << (63 - bits):
+            most = (1 << (63 - bits)) - 1
+            raise ValueError(f"id must be in {PAYLOAD_LENGTH_ID + 1}..{most}, not {item.id}")
         memory = ffi.from_buffer(item.to_buffer())
         # SPEAD leaves the place of fewer bytes open; they go to the low-order end.
         if item.allow_immediate() and len(memory) <= bits // 8:

@@ -83,6 +83,9 @@ static void test_arguments_are_checked(void)
                            immediate(5, UINT64_C(1) << 48)};
     spn_send_item good = immediate(5, (UINT64_C(1) << 48) - 1);
     CHECK_ERR(spn_packets_new(&bad[0], 1, 48, 1472, false, &packets), -EINVAL);
+    spn_send_item special = immediate(4, 1);
+    CHECK_ERR(spn_packets_new(&special, 1, 48, 1472, false, &packets),
+              -EINVAL);
     CHECK_ERR(spn_packets_new(&bad[1], 1, 48, 1472, false, &packets), -EINVAL);
     CHECK_ERR(spn_packets_new(&bad[2], 1, 48, 1472, false, &packets),
               -EOVERFLOW);
