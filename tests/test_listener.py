@@ -388,6 +388,18 @@ def test_closing_the_connection_ends_the_listener(foreign, caplog):
     assert "ends: the connection is closed" in caplog.text
 
 
+def test_closing_the_connection_loses_nothing_that_had_arrived(sender, here):
+    got = []
+    with ConnectionListener(here, timeout=PATIENCE) as listener:
+        listener.add_callback(got.append)
+        listener.start()
+        for index in range(300):
+            sender.send(b"%d" % index)
+        here.close()
+        until(lambda: len(got) == 300)
+    assert got == [b"%d" % index for index in range(300)]
+
+
 def test_a_connection_closed_before_the_start_is_a_failure():
     connection = UDPConnection("127.0.0.1")
     connection.close()

@@ -154,7 +154,7 @@ class ConnectionListener(threading.Thread, Generic[T]):
         self.join(self._wait)
         self._n_undelivered = self._delivery.close(deadline)
         if self.is_alive():
-            logger.warning("%s still waits in the receive method of its connection", self.name)
+            logger.warning("%s has not ended yet: it waits in its connection", self.name)
         if self._n_undelivered:
             logger.warning("%s dropped %d messages", self.name, self._n_undelivered)
 
