@@ -572,8 +572,8 @@ typedef struct {
                           * below 0, or with channels 0: channels - 1 */
     int retries;         /* times that a request may be sent again */
     uint64_t timeout_ns; /* from each sending to its timeout */
-    bool probe;          /* resend once early what may be sent twice and takes
-                          * much longer than replies took so far */
+    bool probe;          /* after a silence much longer than replies took so
+                          * far, resend the oldest that may be sent twice */
 } spn_window_config;
 
 /* Totals since the window was made, but for the last two. */
@@ -584,7 +584,7 @@ typedef struct {
     uint64_t resent;     /* for any reason */
     uint64_t resent_retry_code; /* after a result code that asks for it */
     uint64_t resent_overtaken;  /* three later requests were answered */
-    uint64_t resent_probe;      /* early, by `probe` */
+    uint64_t resent_probe;      /* after a silence, by `probe` */
     uint64_t timeouts;   /* deadlines that passed, the last of a request too */
     uint64_t ignored_short;     /* datagrams below an SCP reply's 14 bytes */
     uint64_t ignored_oversize;  /* beyond what a board can send */

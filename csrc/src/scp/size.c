@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each loss takes one off, each window of replies adds one. A board that holds
- * eight loses exactly one of nine, so one off is the right step: it leaves
- * what was not lost. (Halving, as TCP does, would leave a lossy link too small
- * a window, and here nothing is shared with strangers.)
+/* Until the first loss each window of replies adds one. From then on there is a
+ * ceiling, the level that has been seen to work, and *tries* one above it. A try
+ * that brings two windows of replies raises the ceiling; one that meets a loss
+ * goes back to it, and the next comes after twice as many replies.
  *
- * What that alone would get wrong is to run into the same wall once a window.
- * So the level that worked is kept as the ceiling; above it we go only after
- * `patience` windows, twice as many after each try that failed. Losses at
- * random, below the ceiling, lower it slowly. */
+ * A board that holds eight loses exactly one of nine, so one off is the right
+ * step: it leaves what was not lost. (Halving, as TCP does, would leave a lossy
+ * link too small a window, and here nothing is shared with strangers.) And a
+ * loss at or below the ceiling is one at random, about which a smaller window
+ * can do nothing, unless losses come so close together that the board must
+ * hold less than it did. */
 #include "scp/size.h"
 
 #include <limits.h>
 
 enum {
     FLOOR = 4, /* the fewest with which three later replies can overtake */
-    PATIENCE_MIN = 8,
+    PATIENCE_MIN = 2,
     PATIENCE_MAX = 256,
-    STRIKES = 4,
-    RUN = 3, /* losses with fewer replies between them are one event */
+    RUN = 3,    /* losses with fewer replies between them are one event... */
+    CLOSE = 12, /* ...and so many such gaps in a row are no chance */
+    STRIKES = 6,
 };
 
 static int smaller(int a, int b)
@@ -42,13 +45,16 @@ void spni_size_init(spni_size *size, int start, int maximum)
     };
 }
 
+static bool is_trying(const spni_size *size)
+{
+    return size->current > size->ceiling;
+}
+
 static int step(const spni_size *size)
 {
-    if (size->current > size->ceiling)
-        return 2 * size->current;
-    if (size->current < size->ceiling)
+    if (size->ceiling == INT_MAX)
         return size->current;
-    return size->patience * size->current;
+    return size->current * (is_trying(size) ? 2 : size->patience);
 }
 
 void spni_size_replied(spni_size *size, bool was_full)
@@ -58,29 +64,39 @@ void spni_size_replied(spni_size *size, bool was_full)
     if (!was_full || ++size->credits < step(size))
         return;
     size->credits = 0;
-    if (size->current > size->ceiling)
-        size->ceiling = size->current; /* the try went well */
-    else if (size->current < size->maximum)
+    if (is_trying(size)) {
+        size->ceiling = size->current;
+        size->patience = PATIENCE_MIN;
+    } else if (size->current < size->maximum) {
         size->current++;
+    }
 }
 
-static void lower_ceiling(spni_size *size)
+static void lower(spni_size *size)
 {
-    int below = larger(size->current - 1, size->floor);
-    if (size->ceiling == INT_MAX || size->since_loss < RUN) {
-        size->ceiling = below;
-    } else if (size->current > size->ceiling) {
-        size->patience = smaller(2 * size->patience, PATIENCE_MAX);
-        size->credits = 0;
-    } else if (++size->strikes == STRIKES) {
-        size->strikes = 0;
-        size->ceiling = larger(size->ceiling - 1, size->floor);
-    }
+    size->current = larger(size->current - 1, size->floor);
+    size->ceiling = size->current;
+    size->credits = 0;
+}
+
+/* Whether a loss at or below the ceiling says that it is too high. */
+static bool is_no_chance(spni_size *size)
+{
+    size->strikes = size->since_loss < CLOSE ? size->strikes + 1 : 0;
+    if (size->strikes < STRIKES)
+        return false;
+    size->strikes = 0;
+    return true;
 }
 
 void spni_size_lost(spni_size *size)
 {
-    lower_ceiling(size);
+    if (is_trying(size)) {
+        size->patience = smaller(2 * size->patience, PATIENCE_MAX);
+        lower(size);
+    } else if (size->ceiling == INT_MAX || size->since_loss < RUN ||
+               is_no_chance(size)) {
+        lower(size);
+    }
     size->since_loss = 0;
-    size->current = larger(size->current - 1, size->floor);
 }

@@ -13,7 +13,7 @@ typedef struct {
     int patience; /* windows of replies at the ceiling before the next try */
     int credits;  /* replies towards the next step */
     int since_loss; /* replies */
-    int strikes;  /* losses below the ceiling */
+    int strikes;  /* losses at the ceiling that came soon after another */
 } spni_size;
 
 void spni_size_init(spni_size *size, int start, int maximum);

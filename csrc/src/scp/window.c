@@ -31,6 +31,7 @@ enum {
     CHANNELS_MAX = 128,
     OVERTAKEN = 3,
     PARKED_MAX = 256,
+    PROBES = 3, /* of one request */
 };
 
 #define PARK_NS (SPNI_SECOND_NS / 10)
@@ -250,18 +251,11 @@ int spni_window_peek_locked(spn_window *window, uint64_t now_ns,
     return found;
 }
 
-static uint64_t timeout_of(const spn_window *window,
-                           const spni_request *request)
+static uint64_t patience(const spn_window *window)
 {
-    uint64_t timeout_ns = window->config.timeout_ns;
-    if (!window->config.probe || !request->may_repeat || request->sent > 1 ||
-        !window->round_trip_ns)
-        return timeout_ns;
-    uint64_t early_ns = 2 * window->round_trip_ns +
+    uint64_t pause_ns = 2 * window->round_trip_ns +
                         4 * window->round_trip_spread_ns;
-    if (early_ns < PROBE_MIN_NS)
-        early_ns = PROBE_MIN_NS;
-    return early_ns < timeout_ns ? early_ns : timeout_ns;
+    return pause_ns > PROBE_MIN_NS ? pause_ns : PROBE_MIN_NS;
 }
 
 static void due_at(spn_window *window, spni_request *request, uint64_t due_ns)
@@ -275,6 +269,8 @@ void spni_window_sent_locked(spn_window *window, uint64_t now_ns,
                              spni_request *const *requests, int count)
 {
     window->seen_ns = now_ns;
+    if (window->config.probe && now_ns + PROBE_MIN_NS < window->tick_ns)
+        window->tick_ns = now_ns + PROBE_MIN_NS;
     for (int i = 0; i < count; i++) {
         spni_request *request = requests[i];
         request->order = ++window->order;
@@ -282,7 +278,7 @@ void spni_window_sent_locked(spn_window *window, uint64_t now_ns,
             request->first_order = request->order;
         request->overtaken = 0;
         request->sent_ns = now_ns;
-        due_at(window, request, now_ns + timeout_of(window, request));
+        due_at(window, request, now_ns + window->config.timeout_ns);
         move(request, &window->flying);
         window->stats.sent++;
     }
@@ -473,18 +469,11 @@ int64_t spni_window_match_locked(spn_window *window, uint64_t now_ns,
 static void time_out(spn_window *window, spni_request *request,
                      uint64_t now_ns)
 {
-    bool is_probe = now_ns < request->sent_ns + window->config.timeout_ns;
-    if (is_probe)
-        window->stats.resent_probe++;
-    else
-        window->stats.timeouts++;
-    if (!is_probe && request->overtaken < OVERTAKEN &&
-        !peer_is_silent(window, now_ns))
+    window->stats.timeouts++;
+    if (request->overtaken < OVERTAKEN && !peer_is_silent(window, now_ns))
         spni_size_lost(&window->size);
     if (has_retries(window, request))
         resend(window, request);
-    else if (is_probe)
-        request->due_ns = request->sent_ns + window->config.timeout_ns;
     else
         end(window, request, -ETIMEDOUT, NULL, now_ns);
 }
@@ -505,6 +494,38 @@ static void tick_list(spn_window *window, spni_requests *list,
     }
 }
 
+static bool may_be_probed(const spn_window *window, const spni_request *request)
+{
+    return request->may_repeat && request->sent <= PROBES &&
+           has_retries(window, request);
+}
+
+static uint64_t latest(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* After a silence, send the oldest again; its reply, or the silence that
+ * follows, tells of the rest. One at a time, since it may be that the board
+ * does something else and will answer them all. */
+static void probe(spn_window *window, uint64_t now_ns)
+{
+    spni_request *request = window->flying.first;
+    while (request && !may_be_probed(window, request))
+        request = request->next;
+    if (!request || !window->config.probe || !window->round_trip_ns)
+        return;
+    uint64_t last_ns = latest(window->probed_ns, window->replied_ns);
+    uint64_t due_ns = latest(last_ns, request->sent_ns) + patience(window);
+    if (now_ns < due_ns) {
+        window->tick_ns = due_ns < window->tick_ns ? due_ns : window->tick_ns;
+        return;
+    }
+    window->probed_ns = now_ns;
+    window->stats.resent_probe++;
+    resend(window, request);
+}
+
 void spni_window_tick_locked(spn_window *window, uint64_t now_ns)
 {
     if (now_ns < window->tick_ns)
@@ -512,6 +533,7 @@ void spni_window_tick_locked(spn_window *window, uint64_t now_ns)
     window->tick_ns = UINT64_MAX;
     tick_list(window, &window->flying, now_ns);
     tick_list(window, &window->parked, now_ns);
+    probe(window, now_ns);
 }
 
 uint64_t spni_window_deadline_locked(const spn_window *window)

@@ -57,6 +57,7 @@ struct spn_window {
     bool is_draining; /* was full: take no more until `waits` are left */
     uint64_t order;
     uint64_t seen_ns;    /* the time when it last sent */
+    uint64_t probed_ns;  /* when it last probed */
     uint64_t replied_ns; /* when the last good reply came */
     uint64_t tick_ns;    /* nothing is due before */
     uint64_t round_trip_ns, round_trip_spread_ns; /* smoothed; 0: none yet */
