@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Until the first loss each window of replies adds one. From then on there is a
- * ceiling, the level that has been seen to work, and *tries* one above it. A try
- * that brings two windows of replies raises the ceiling; one that meets a loss
- * goes back to it, and the next comes after twice as many replies.
+/* Until the first loss each window of replies adds one. From then on there is
+ * a ceiling, the level that has been seen to work, and *tries* one above it. A
+ * try that brings two windows of replies raises the ceiling; one that meets a
+ * loss goes back to it, and the next comes after twice as many replies.
  *
  * A board that holds eight loses exactly one of nine, so one off is the right
  * step: it leaves what was not lost. (Halving, as TCP does, would leave a lossy
