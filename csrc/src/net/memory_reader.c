@@ -79,6 +79,8 @@ static void suspend(spni_reader *reader)
 static void resume(spni_reader *reader)
 {
     spni_loop_post(reader->stream->loop, &of(reader)->task);
+    spni_stream_begin_batch(reader->stream, spni_now_ns());
+    feed(of(reader));
 }
 
 static void drain(spni_reader *reader)

@@ -97,52 +97,66 @@ static void warn_blocked(const spn_stream *stream)
     }
 }
 
-/* The packet whose heap waits is not counted before its heap is. */
-static void publish_blocked_locked(spn_stream *stream)
+static uint64_t larger(uint64_t left, uint64_t right)
 {
-    uint64_t packets = stream->published.packets;
-    uint64_t bytes = stream->published.bytes;
-
-    stream->published = stream->work;
-    if (stream->work.packets > packets) {
-        stream->published.packets = stream->work.packets - 1;
-        stream->published.bytes = stream->work.bytes - stream->last_length;
-    } else {
-        stream->published.bytes = bytes;
-    }
+    return left > right ? left : right;
 }
 
-static void account_locked(spn_stream *stream, int pushed, size_t length)
+/* While a heap waits, the packet that completed it is not counted either. */
+static void publish_locked(spn_stream *stream)
 {
-    bool was_blocked = stream->is_blocked;
+    spn_stream_stats *published = &stream->published;
+    uint64_t packets = published->packets;
+    uint64_t bytes = published->bytes;
 
+    *published = stream->work;
+    if (stream->outbox.count == 0)
+        return;
+    published->packets = larger(packets, stream->work.packets - 1);
+    published->bytes = larger(bytes, stream->work.bytes - stream->last_length);
+}
+
+/* Move what fits into the ring. If not all does, `waiter` waits; NULL: nobody
+ * does, and the stream is not blocked. */
+static int move(spn_stream *stream, spni_ring_waiter *waiter)
+{
+    spn_stream_stats *work = &stream->work;
+    size_t length;
+    int pushed;
+
+    pthread_mutex_lock(&stream->lock);
+    pushed = spni_ring_push(stream->ring, &stream->outbox, waiter, &length);
     if (pushed > 0)
-        stream->work.heaps += (uint64_t)pushed;
-    if (length > stream->work.ring_high_water)
-        stream->work.ring_high_water = length;
-    stream->is_blocked = stream->outbox.count > 0 && pushed >= 0;
-    if (!stream->is_blocked) {
-        stream->published = stream->work;
-    } else if (!was_blocked) {
-        stream->work.worker_blocked++;
-        publish_blocked_locked(stream);
-    } else {
-        stream->published.heaps = stream->work.heaps;
-        stream->published.ring_high_water = stream->work.ring_high_water;
+        work->heaps += (uint64_t)pushed;
+    work->ring_high_water = larger(work->ring_high_water, length);
+    if (stream->outbox.count == 0 || pushed < 0) {
+        stream->is_blocked = false;
+    } else if (waiter != NULL && !stream->is_blocked) {
+        stream->is_blocked = true;
+        work->worker_blocked++;
     }
+    publish_locked(stream);
+    pthread_mutex_unlock(&stream->lock);
+    return pushed;
+}
+
+static void set_limit(spn_stream *stream)
+{
+    size_t room = spni_ring_room(stream->ring);
+
+    stream->outbox_limit = room < OUTBOX_LIMIT ? room : OUTBOX_LIMIT;
 }
 
 void spni_flush_outbox(spn_stream *stream)
 {
     bool was_blocked = stream->is_blocked;
-    size_t length, room;
-    int pushed;
+    int pushed = move(stream, NULL);
 
-    pthread_mutex_lock(&stream->lock);
-    pushed =
-        spni_ring_push(stream->ring, &stream->outbox, &stream->waiter, &length);
-    account_locked(stream, pushed, length);
-    pthread_mutex_unlock(&stream->lock);
+    while (pushed >= 0 && stream->outbox.count > 0 && !was_blocked
+           && spni_ring_await_room(stream->ring))
+        pushed = move(stream, NULL);
+    if (pushed >= 0 && stream->outbox.count > 0)
+        pushed = move(stream, &stream->waiter);
     if (pushed == SPN_ESTOPPED && !stream->is_dropping) {
         /* Nobody will ever take them: as if the stream had been stopped. */
         stream->is_dropping = true;
@@ -151,6 +165,15 @@ void spni_flush_outbox(spn_stream *stream)
     }
     if (stream->is_blocked && !was_blocked)
         warn_blocked(stream);
-    room = spni_ring_room(stream->ring);
-    stream->outbox_limit = room < OUTBOX_LIMIT ? room : OUTBOX_LIMIT;
+    set_limit(stream);
+}
+
+void spni_unblock(spn_stream *stream)
+{
+    set_limit(stream);
+    if (stream->state == SPNI_STREAM_RUNNING
+        && stream->outbox.count < stream->outbox_limit)
+        stream->is_blocked = false;
+    else
+        spni_flush_outbox(stream);
 }

@@ -15,6 +15,11 @@ void spni_discard(spn_stream *stream, spni_assembly *assembly);
  * nobody holds a heap that is not counted. May leave the stream blocked. */
 void spni_flush_outbox(spn_stream *stream);
 
+/* There is room in the ring. What waited is moved now or, if there is more room
+ * than that needs, with the heaps that follow it at once: consumers need to be
+ * woken only once. The caller flushes in the end. May stay blocked. */
+void spni_unblock(spn_stream *stream);
+
 /* Deliver all heaps in assembly, oldest first. */
 void spni_flush_table(spn_stream *stream);
 

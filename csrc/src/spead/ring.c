@@ -20,6 +20,9 @@ enum {
     /* Sleeps are cut to this, since the kernel restarts one without limit after
      * a signal whose handler has SA_RESTART. */
     SLEEP_MAX_MS = 3600 * 1000,
+    /* A consumer that is at work takes a heap within this time. It is less than
+     * what it costs to suspend and resume a stream. */
+    SPIN_NS = 5000,
 };
 
 struct spn_ring {
@@ -207,7 +210,7 @@ int spni_ring_push(spn_ring *ring, spni_heap_queue *queue,
     if (!ring->stopped) {
         pushed = push_locked(ring, queue);
         sleepers = ring->sleepers;
-        if (queue->count > 0)
+        if (queue->count > 0 && waiter != NULL)
             enqueue_waiter_locked(ring, waiter);
     }
     *length = ring->length;
@@ -236,6 +239,25 @@ void spni_ring_forget(spn_ring *ring, spni_ring_waiter *waiter)
 size_t spni_ring_room(const spn_ring *ring)
 {
     return ring->capacity - __atomic_load_n(&ring->length, __ATOMIC_RELAXED);
+}
+
+static void relax(void)
+{
+#if defined __x86_64__ || defined __i386__
+    __builtin_ia32_pause();
+#endif
+}
+
+bool spni_ring_await_room(const spn_ring *ring)
+{
+    uint64_t until_ns = spni_now_ns() + SPIN_NS;
+
+    while (spni_ring_room(ring) == 0) {
+        if (spni_now_ns() >= until_ns)
+            return false;
+        relax();
+    }
+    return true;
 }
 
 /* ---- consumers ---- */

@@ -23,13 +23,17 @@ int spni_ring_join(spn_ring *ring);
 void spni_ring_leave(spn_ring *ring);
 
 /* Move heaps from the queue into the ring as far as there is room. How many,
- * or SPN_ESTOPPED. If some remain, `waiter` is resumed when a heap has been
- * taken, or the ring stopped. *length becomes that of the ring. */
+ * or SPN_ESTOPPED. If some remain, `waiter` (NULL: nobody) is resumed when a
+ * heap has been taken, or the ring stopped. *length becomes that of the ring. */
 int spni_ring_push(spn_ring *ring, spni_heap_queue *queue,
                    spni_ring_waiter *waiter, size_t *length);
 
 /* After this, `resume` is not called. */
 void spni_ring_forget(spn_ring *ring, spni_ring_waiter *waiter);
+
+/* Wait, busily and for some microseconds at most, for room. False: there is
+ * none. */
+bool spni_ring_await_room(const spn_ring *ring);
 
 /* How many more heaps fit now; others may change it at once. */
 size_t spni_ring_room(const spn_ring *ring);

@@ -146,7 +146,7 @@ static void resume_main(spni_task *task)
 
     if (!stream->is_blocked)
         return;
-    spni_flush_outbox(stream);
+    spni_unblock(stream);
     if (stream->is_blocked)
         return;
     if (stream->state == SPNI_STREAM_ENDING) {
@@ -154,6 +154,8 @@ static void resume_main(spni_task *task)
         return;
     }
     resume_readers(stream);
+    if (!stream->is_blocked)
+        spni_flush_outbox(stream);
     spni_stream_settle(stream);
 }
 
