@@ -10,12 +10,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import packets as p
 import pytest
-from receiving import bind, send, small_heaps, wait_until
+from receiving import bind, free_port, send, small_heaps, wait_until
+from test_recv_multicast import needs_ipv4
 
 import pyspin
 import pyspin.recv
+import pyspin.send
 from pyspin import topology
 
 HUGE = 2 << 20
@@ -229,3 +232,86 @@ def test_a_spinning_thread_receives_and_stops() -> None:
 def test_spin_is_a_keyword() -> None:
     with pytest.raises(TypeError):
         pyspin.ThreadPool(1, [], True)  # type: ignore[call-arg]
+
+
+# ---- several streams, one ring ----
+
+STREAMS = 3
+
+
+def heap_of(cnt: int, size: int = 5000) -> list[bytes]:
+    return p.heap_packets(cnt, bytes([cnt % 251]) * size, [p.addressed(0x1000, 0)], size=1000)
+
+
+def check(heap: pyspin.recv.Heap) -> None:
+    assert bytes(heap.get_items()[0]) == bytes([heap.cnt % 251]) * 5000
+
+
+@pytest.mark.parametrize("spin", [False, True])
+def test_streams_that_share_a_port_fill_one_ring(spin: bool) -> None:
+    """The kernel spreads flows over the sockets: a heap of one sender is one stream's."""
+    flows, heaps = 24, 5
+    port = free_port()
+    with pyspin.ThreadPool(STREAMS, spin=spin) as pool, pyspin.recv.Ring(200) as ring:
+        streams = [pyspin.recv.Stream(pool, ring=ring, tag=tag) for tag in range(STREAMS)]
+        for stream in streams:
+            stream.add_udp_reader(port, bind_hostname="127.0.0.1", reuse_port=True)
+        for flow in range(flows):  # each from a port of its own
+            packets = [heap_of(flow * heaps + i) for i in range(heaps)]
+            send([packet for heap in packets for packet in heap], port)
+        taken = []
+        while len(taken) < flows * heaps:
+            taken += ring.get_many(16, timeout=30)
+        for heap in taken:
+            check(heap)
+        assert sorted(heap.cnt for heap in taken) == list(range(flows * heaps))
+        ways = {(heap.cnt // heaps, heap.tag) for heap in taken}
+        assert len(ways) == flows
+        assert len({tag for _, tag in ways}) > 1
+        assert sum(stream.stats.heaps for stream in streams) == flows * heaps
+        assert not any(stream.stats.incomplete_heaps_evicted for stream in streams)
+
+
+@needs_ipv4
+def test_streams_of_multicast_groups_fill_one_ring() -> None:
+    """Each stream on a thread of its own, senders in C, a consumer that is slower than both."""
+    count, port = 40, free_port()
+    groups = [f"239.255.88.{91 + i}" for i in range(STREAMS)]
+    with pyspin.ThreadPool(STREAMS) as pool, pyspin.recv.Ring(2) as ring:
+        streams = [pyspin.recv.Stream(pool, ring=ring, tag=tag) for tag in range(STREAMS)]
+        senders = []
+        for stream, group in zip(streams, groups, strict=True):
+            stream.add_udp_reader(group, port, interface_address="127.0.0.1")
+            senders.append(
+                pyspin.send.UdpStream(pool, group, port, ttl=0, interface_address="127.0.0.1")
+            )
+        items = pyspin.send.ItemGroup()
+        items.add_item(0x1000, "values", "", (300,), np.int32)
+        for i in range(count):
+            for tag, sender in enumerate(senders):
+                items["values"].value = np.full(300, tag * count + i, np.int32)
+                sender.send_heap(items.get_heap(descriptors="all", data="all"))
+        for sender in senders:
+            sender.send_heap(items.get_end())
+        values: list[list[int]] = [[] for _ in groups]
+        received = pyspin.ItemGroup()
+        for heap in ring:  # ends with the last stream
+            received.update(heap)
+            values[heap.tag].append(int(received["values"].value[[0, -1]].sum()) // 2)
+        for tag, stream in enumerate(streams):
+            assert values[tag] == list(range(tag * count, (tag + 1) * count))
+            assert stream.stats.heaps == count
+            assert stream.stopped
+
+
+def test_a_full_ring_suspends_the_readers_of_all_its_streams() -> None:
+    with pyspin.ThreadPool(STREAMS) as pool, pyspin.recv.Ring(1) as ring:
+        streams = [pyspin.recv.Stream(pool, ring=ring, tag=tag) for tag in range(STREAMS)]
+        ports = [bind(stream) for stream in streams]
+        for tag, port in enumerate(ports):
+            send(small_heaps(20, first=100 * tag), port)
+        wait_until(lambda: all(stream.stats.worker_blocked for stream in streams), "suspension")
+        taken = [ring.get(timeout=30) for _ in range(20 * STREAMS)]
+        for tag in range(STREAMS):
+            cnts = [heap.cnt for heap in taken if heap.tag == tag]
+            assert cnts == list(range(100 * tag, 100 * tag + 20))

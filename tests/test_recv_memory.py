@@ -29,7 +29,8 @@ HEAPS = MAX_HEAPS + RING_HEAPS + 2
 KEPT = 4
 
 CHUNK_HEAPS = 32
-CHUNKS = 64
+#: Sanitizers are slow.
+CHUNKS = 4 if "PYSPIN_SANITIZER" in os.environ else 64
 
 
 def chunk(with_gaps: bool) -> bytes:
