@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import packets
@@ -105,7 +106,10 @@ class InThread:
 
 def run_script(script: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
     """Run Python code in a child process, as one with Ctrl-C as from a terminal."""
-    prologue = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    prologue = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+    )
     return subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", prologue + textwrap.dedent(script)],
         capture_output=True,

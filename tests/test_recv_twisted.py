@@ -205,8 +205,6 @@ def test_a_ring_of_another_kind_is_refused() -> None:
 def test_the_installed_reactor_is_the_default() -> None:
     done = run_script(
         """
-        import sys
-        sys.path.insert(0, "tests")
         import packets, pyspin
         from pyspin.recv.twisted import Stream
         from twisted.internet import defer, task
