@@ -255,8 +255,9 @@ def test_settings_out_of_range(name: str, value: float) -> None:
 def test_settings_of_the_wrong_type() -> None:
     with pytest.raises(TypeError, match="thread_pool"):
         pyspin.recv.Stream(None)  # type: ignore[arg-type]
-    with pytest.raises(TypeError):
-        pyspin.recv.Stream(pyspin.ThreadPool(), max_heaps="4")  # type: ignore[arg-type]
+    for name in ("max_heaps", "allocator", "ring"):
+        with pytest.raises(TypeError, match=name):
+            pyspin.recv.Stream(pyspin.ThreadPool(), **{name: "4"})
 
 
 def test_the_documented_positions_hold() -> None:

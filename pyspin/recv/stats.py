@@ -11,8 +11,8 @@ from typing import Any
 class StreamStats:
     """A snapshot of a stream's counters: totals since the stream was made.
 
-    What is lost is counted where it is lost, so that `datagrams` less all that is
-    `rejected_...` is `packets`, but for packets after a stop.
+    What is lost is counted where it is lost: of what UDP readers bring, `datagrams` less
+    all that is `rejected_...` is `packets`, as long as the stream has not been stopped.
     """
 
     heaps: int
@@ -31,7 +31,7 @@ class StreamStats:
     bytes: int
     """Bytes of those packets, headers too."""
     datagrams: int
-    """Datagrams that arrived, whatever became of them."""
+    """Datagrams that arrived, whatever became of them. Memory readers have none."""
     messages: int
     """Messages as the kernel handed them over; UDP_GRO puts many datagrams into one."""
     calls: int

@@ -47,6 +47,12 @@ def _nanoseconds(name: str, seconds: float) -> int:
     return round(seconds * 1e9)
 
 
+def _pointer(allocator: MemoryAllocator) -> Any:
+    if not isinstance(allocator, MemoryAllocator):
+        raise TypeError(f"allocator must be a MemoryAllocator, not {allocator!r}")
+    return allocator.pointer
+
+
 class Stream(HeapSource):
     """A stream of heaps from one or several transports. Any thread may use it.
 
@@ -114,7 +120,7 @@ class Stream(HeapSource):
         self._scatter = scatter
         self._stop_on_stop_item = True
         self._ending = _Ending()
-        c_allocator = ffi.NULL if allocator is None else allocator.pointer
+        c_allocator = ffi.NULL if allocator is None else _pointer(allocator)
         out = ffi.new("spn_stream **")
         check(lib.spn_stream_new(thread_pool.pointer, config, c_allocator, self._ring, out))
         self._stream = ffi.gc(out[0], self._ending)
@@ -338,9 +344,7 @@ class Stream(HeapSource):
 
     def set_memory_allocator(self, allocator: MemoryAllocator) -> None:
         """Take the payloads of heaps that begin from now on from `allocator`."""
-        if not isinstance(allocator, MemoryAllocator):
-            raise TypeError(f"allocator must be a MemoryAllocator, not {allocator!r}")
-        lib.spn_stream_set_allocator(self._stream, allocator.pointer)
+        lib.spn_stream_set_allocator(self._stream, _pointer(allocator))
 
     def set_memcpy(self, id: int) -> None:
         """Copy into heaps that begin from now on by MEMCPY_STD or MEMCPY_NONTEMPORAL.

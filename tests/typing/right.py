@@ -15,13 +15,25 @@ async def consume(stream: pyspin.recv.asyncio.Stream) -> int:
     count = 0
     async for heap in stream:
         count += heap.cnt
-    return count
+    for heap in await stream.get_many(8):
+        count += heap.cnt
+    return count + (await stream.get()).cnt
+
+
+def share(threads: pyspin.ThreadPool) -> list[int]:
+    ring = pyspin.recv.Ring(16)
+    for tag in (1, 2):
+        pyspin.recv.Stream(threads, ring=ring, tag=tag).add_udp_reader(8888, reuse_port=True)
+    return [heap.tag for heap in ring]
 
 
 def receive() -> None:
     with pyspin.recv.Stream(pyspin.ThreadPool(2, [0, 1]), 0, 4, ring_heaps=8) as stream:
         stream.add_udp_reader(8888, bind_hostname="127.0.0.1")
         stream.add_udp_reader("239.1.2.3", 8888, interface_address="127.0.0.1")
+        stream.add_udp_reader("ff12::8888", 8888, interface_index=1, gro=False)
+        stream.add_buffer_reader(np.zeros(8, np.uint8))
+        print(stream.get(timeout=1.0).cnt, len(stream.get_many(8)))
         group = pyspin.ItemGroup()
         for heap in stream:
             if isinstance(heap, pyspin.recv.Heap):
