@@ -19,6 +19,7 @@ from .source import HeapSource
 from .stats import StreamStats, snapshot
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from typing_extensions import Buffer, Self
 
 _TAG_MAX = 2**64 - 1
@@ -125,7 +126,7 @@ class Stream(HeapSource):
         check(lib.spn_stream_new(thread_pool.pointer, config, c_allocator, self._ring, out))
         self._stream = ffi.gc(out[0], self._ending)
 
-    def add_buffer_reader(self, buffer: Buffer) -> None:
+    def add_buffer_reader(self, buffer: Buffer | NDArray[Any]) -> None:
         """Feed the packets that lie back to back in a buffer; at its end the stream stops.
 
         `buffer` is anything contiguous with the buffer protocol, taken as bytes; it is not
