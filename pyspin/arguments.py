@@ -3,21 +3,47 @@
 
 from __future__ import annotations
 
+import math
 import operator
+from typing import Any
 
-__all__ = ["integer"]
+__all__ = ["index", "instance", "integer", "seconds"]
 
 INT_MAX = 2**31 - 1
 
 
-def integer(name: str, value: int, low: int, high: int = INT_MAX) -> int:
-    """Return `value` as an int from `low` to `high`; otherwise TypeError or ValueError."""
+def index(name: str, value: int) -> int:
+    """Return `value` as an int, or raise TypeError."""
     try:
-        number = operator.index(value)
+        return operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, not {value!r}") from None
+
+
+def integer(name: str, value: int, low: int, high: int = INT_MAX) -> int:
+    """Return `value` as an int from `low` to `high`; otherwise TypeError or ValueError."""
+    number = index(name, value)
     if number < low:
         raise ValueError(f"{name} must be at least {low}, not {number}")
     if number > high:
         raise ValueError(f"{name} must be at most {high}, not {number}")
     return number
+
+
+def seconds(name: str, value: float, most: float = math.inf) -> float:
+    """Return a time from 0 to `most` seconds; otherwise TypeError or ValueError."""
+    try:
+        is_negative = not value >= 0  # NaN too
+    except TypeError:
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}") from None
+    if is_negative:
+        raise ValueError(f"{name} must be at least 0, not {value!r}")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most:g} seconds, not {value!r}")
+    return value
+
+
+def instance(name: str, value: object, kind: type[Any]) -> None:
+    """Raise TypeError unless `value` is a `kind`."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be a {kind.__name__}, not {value!r}")

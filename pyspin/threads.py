@@ -10,7 +10,7 @@ from types import TracebackType
 
 from . import log
 from ._ffi import check, ffi, lib, own
-from .arguments import integer
+from .arguments import instance, integer
 
 __all__ = ["ThreadPool", "parse_range_list"]
 
@@ -99,6 +99,7 @@ def parse_range_list(ranges: str) -> list[int]:
 
     The empty string gives an empty list; ValueError if a part is no number or range.
     """
+    instance("ranges", ranges, str)
     numbers: list[int] = []
     for part in ranges.split(",") if ranges.strip() else []:
         first, dash, last = part.partition("-")

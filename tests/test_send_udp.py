@@ -221,7 +221,7 @@ def test_ipv6_multicast(pool):
         (("127.0.0.1",), {}, TypeError, "port"),
         ((), {}, ValueError, "endpoints"),
         (([],), {}, ValueError, "endpoints"),
-        (([5],), {}, TypeError, "endpoint must be"),
+        (([5],), {}, TypeError, "endpoints must be"),
         (([(5, 5)],), {}, TypeError, "hostname"),
         (("127.0.0.1", 9), {"ttl": 1}, ValueError, "multicast"),
         (("239.1.1.1", 9), {"ttl": 256}, ValueError, "ttl"),

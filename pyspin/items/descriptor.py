@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import index, instance
 from . import numpy_header, shapes
 from .flavour import BUG_COMPAT_SWAP_ENDIAN, Flavour
 from .formats import Format, checked_format, format_bits, format_dtype, is_native
@@ -71,9 +71,8 @@ class Descriptor:
         if (dtype is None) == (format is None):
             raise ValueError("exactly one of dtype and format must be given")
         for parameter, text in (("name", name), ("description", description)):
-            if not isinstance(text, str):
-                raise TypeError(f"{parameter} must be a str, not {text!r}")
-        self.id = operator.index(id)
+            instance(parameter, text, str)
+        self.id = index("id", id)
         self.name = name
         self.description = description
         self.shape = shapes.checked_shape(shape)
@@ -197,7 +196,10 @@ class Descriptor:
 
 
 def _checked_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
-    checked: np.dtype[Any] = np.dtype(dtype)
+    try:
+        checked: np.dtype[Any] = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"dtype must be one of numpy's, not {dtype!r}: {error}") from None
     if checked.hasobject:
         raise ValueError(f"dtype must not hold Python objects, but is {checked}")
     if checked.itemsize == 0:

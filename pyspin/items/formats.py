@@ -12,6 +12,7 @@ Otherwise the fields without such a type are Python objects in numpy arrays.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -38,13 +39,17 @@ _NATIVE = {
 def checked_format(format: Iterable[tuple[str, int]]) -> Format:
     """Return `format` as a list of pairs, or raise `ValueError`."""
     fields: Format = []
-    for code, bits in format:
+    try:
+        pairs = [(code, operator.index(bits)) for code, bits in format]
+    except (TypeError, ValueError):
+        raise TypeError(f"format must be pairs of code and bits, not {format!r}") from None
+    for code, bits in pairs:
         legal = code in ("u", "i", "b") or (code, bits) in _NATIVE
         if bits <= 0:
             raise ValueError(f"format has field {code}{bits} without bits (bug_compat mismatch?)")
         if not legal:
             raise ValueError(f"format has illegal field {code}{bits}")
-        fields.append((code, int(bits)))
+        fields.append((code, bits))
     if not fields:
         raise ValueError("format must have at least one field")
     if len(fields) > MAX_FIELDS:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from math import prod
 
@@ -16,7 +17,10 @@ _MAX_BYTES = (1 << 63) - 1
 
 def checked_shape(shape: Iterable[int | None]) -> Shape:
     """Return `shape` as a tuple, or raise `ValueError`."""
-    sizes = tuple(None if size is None else int(size) for size in shape)
+    try:
+        sizes = tuple(None if size is None else operator.index(size) for size in shape)
+    except TypeError:
+        raise TypeError(f"shape must be integers or None, not {shape!r}") from None
     if sizes.count(None) > 1:
         raise ValueError(f"shape must have at most one unknown dimension, not {sizes}")
     if any(size is not None and size < 0 for size in sizes):

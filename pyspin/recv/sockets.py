@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..arguments import instance, integer
 from ..errors import SocketError
 
 _logger = logging.getLogger("pyspin")
@@ -126,6 +127,7 @@ def bind_address(hostname: str, port: int) -> tuple[int, Address]:
     """Return family and socket address to bind to; '' is any IPv4 address."""
     if not hostname:
         return socket.AF_INET, ("0.0.0.0", port)
+    instance("bind_hostname", hostname, str)
     return resolve(hostname, port, socket.AF_UNSPEC)
 
 
@@ -147,6 +149,7 @@ def adopt_socket(
     family = own.family
     address: Address
     if bind_hostname:
+        instance("bind_hostname", bind_hostname, str)
         _, address = resolve(bind_hostname, port, family)
     else:
         address = ("0.0.0.0" if family == socket.AF_INET else "::", port)
@@ -161,6 +164,7 @@ def adopt_socket(
 
 def _resolve_group(group: str, port: int, family: socket.AddressFamily) -> Address:
     """Return the address of a multicast group; ValueError if it is none of the family."""
+    instance("multicast_group", group, str)
     version = "IPv4" if family == socket.AF_INET else "IPv6"
     found, address = resolve(group, port, socket.AF_UNSPEC)
     if found != family or not is_multicast(address):
@@ -175,6 +179,7 @@ def open_multicast_ipv4(
     address = _resolve_group(group, port, socket.AF_INET)
     interface = bytes(4)
     if interface_address:
+        instance("interface_address", interface_address, str)
         _, (host, *_) = resolve(interface_address, 0, socket.AF_INET)
         interface = socket.inet_aton(host)
     return _open(socket.AF_INET, address, buffer_size, interface, reuse_port)
@@ -184,6 +189,7 @@ def open_multicast_ipv6(
     group: str, port: int, interface_index: int, buffer_size: int, reuse_port: bool
 ) -> int:
     """Join a group on the interface with this index; 0 lets the system choose."""
+    interface_index = integer("interface_index", interface_index, 0)
     host = _resolve_group(group, port, socket.AF_INET6)[0]
     address = (host, port, 0, interface_index)
     interface = struct.pack("@I", interface_index)

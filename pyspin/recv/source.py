@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from .._ffi import check, ffi, lib
-from ..arguments import INT_MAX, integer
+from ..arguments import INT_MAX, integer, seconds
 from ..errors import Empty, Stopped
 from .heap import Heap, IncompleteHeap, own_heap, own_heaps, wrap
 
@@ -32,16 +32,14 @@ _pop = lib.spn_ring_pop
 _give_back = lib.spn_ring_give_back
 
 
-def _milliseconds(seconds: float) -> int:
-    return min(max(math.ceil(seconds * 1000), 0), INT_MAX)
+def _milliseconds(left: float) -> int:
+    return math.ceil(min(max(left * 1000, 0), INT_MAX))
 
 
 def _deadline(timeout: float | None) -> float | None:
     if timeout is None:
         return None
-    if not timeout >= 0:
-        raise ValueError(f"timeout must be at least 0, not {timeout!r}")
-    return monotonic() + timeout
+    return monotonic() + seconds("timeout", timeout)
 
 
 class HeapSource:

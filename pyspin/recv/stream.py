@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from .._ffi import check, check_socket, ffi, lib
-from ..arguments import integer
+from ..arguments import INT_MAX, instance, integer, seconds
 from ..items import BUG_COMPAT_PYSPEAD_0_5_2
 from ..memory import MEMCPY_STD, MemoryAllocator
 from ..threads import ThreadPool
@@ -42,15 +42,15 @@ class _Ending:
         self.buffers.clear()
 
 
-def _nanoseconds(name: str, seconds: float) -> int:
-    if not 0 <= seconds < 1e9:
-        raise ValueError(f"{name} must be at least 0 seconds, not {seconds!r}")
-    return round(seconds * 1e9)
+_WAIT_MAX = 2000.0  # seconds; as many microseconds fit the int that the kernel takes
+
+
+def _nanoseconds(name: str, value: float) -> int:
+    return round(seconds(name, value, _WAIT_MAX) * 1e9)
 
 
 def _pointer(allocator: MemoryAllocator) -> Any:
-    if not isinstance(allocator, MemoryAllocator):
-        raise TypeError(f"allocator must be a MemoryAllocator, not {allocator!r}")
+    instance("allocator", allocator, MemoryAllocator)
     return allocator.pointer
 
 
@@ -104,8 +104,8 @@ class Stream(HeapSource):
             "spn_stream_config *",
             {
                 "max_heaps": integer("max_heaps", max_heaps, 1),
-                "contiguous_only": contiguous_only,
-                "keep_payload_ranges": incomplete_keep_payload_ranges,
+                "contiguous_only": bool(contiguous_only),
+                "keep_payload_ranges": bool(incomplete_keep_payload_ranges),
                 "stop_on_stop_item": True,
                 "memcpy_id": MEMCPY_STD,
                 "max_latency_ns": _nanoseconds("max_latency", max_latency),
@@ -118,7 +118,7 @@ class Stream(HeapSource):
         elif not isinstance(ring, Ring):
             raise TypeError(f"ring must be a Ring, not {ring!r}")
         self._ring = ring._ring
-        self._scatter = scatter
+        self._scatter = bool(scatter)
         self._stop_on_stop_item = True
         self._ending = _Ending()
         c_allocator = ffi.NULL if allocator is None else _pointer(allocator)
@@ -139,6 +139,8 @@ class Stream(HeapSource):
             data = ffi.from_buffer(buffer)
         except (BufferError, ValueError) as error:
             raise ValueError(f"buffer must be C-contiguous: {error}") from None
+        except TypeError:
+            raise TypeError(f"buffer must have the buffer protocol, unlike {buffer!r}") from None
         self._ending.buffers.append(data)
         check(lib.spn_stream_add_memory_reader(self._stream, data, len(data)))
 
@@ -278,10 +280,10 @@ class Stream(HeapSource):
             "spn_udp_reader_config *",
             {
                 "max_size": integer("max_size", max_size, 1),
-                "gro": gro,
+                "gro": bool(gro),
                 "scatter": self._scatter,
                 "busy_poll_us": _nanoseconds("busy_poll", busy_poll) // 1000,
-                "huge_pages": huge_pages,
+                "huge_pages": bool(huge_pages),
             },
         )
 
@@ -352,7 +354,8 @@ class Stream(HeapSource):
 
         Raises `ValueError` for another number.
         """
-        if lib.spn_stream_set_memcpy(self._stream, id) < 0:
+        number = integer("id", id, -INT_MAX)
+        if lib.spn_stream_set_memcpy(self._stream, number) < 0:
             raise ValueError(f"id must be MEMCPY_STD or MEMCPY_NONTEMPORAL, not {id!r}")
 
     @property

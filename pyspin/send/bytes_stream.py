@@ -10,11 +10,14 @@ import threading
 from typing import TYPE_CHECKING
 
 from .._ffi import ffi, lib
+from ..arguments import index, instance, integer
 from .config import StreamConfig
 from .heap import Heap
 
 if TYPE_CHECKING:
     from ..threads import ThreadPool
+
+_MAX_CNT = (1 << 64) - 1
 
 _logger = logging.getLogger("pyspin")
 
@@ -31,8 +34,7 @@ class BytesStream:
         thread_pool: ThreadPool,
         config: StreamConfig = StreamConfig(),  # noqa: B008 (copied)
     ) -> None:
-        if not isinstance(config, StreamConfig):
-            raise TypeError(f"config must be a StreamConfig, not {config!r}")
+        instance("config", config, StreamConfig)
         self._config = config.copy()
         self._lock = threading.Lock()
         self._bytes = bytearray()
@@ -61,8 +63,8 @@ class BytesStream:
         `ValueError` if the heap cannot be cut into packets; `OSError` with EINVAL, and a
         warning, when cnt does not fit the flavour or `substream_index` is not 0.
         """
-        if not isinstance(heap, Heap):
-            raise TypeError(f"heap must be a Heap, not {heap!r}")
+        instance("heap", heap, Heap)
+        cnt, substream_index = index("cnt", cnt), index("substream_index", substream_index)
         packets = heap._packets(self._config.max_packet_size)
         mask = (1 << heap.flavour.heap_address_bits) - 1
         if not -1 <= cnt <= mask or substream_index != 0:
@@ -81,10 +83,9 @@ class BytesStream:
         """Give the next heap without a cnt of its own `next`, the one after it `next + step`.
 
         It starts as (1, 1); counts wrap to the width of the flavour. `ValueError` for a step
-        of 0 or negative numbers.
+        of 0 or numbers outside 64 bits.
         """
-        if next < 0 or step < 1:
-            raise ValueError(f"next and step must be positive, not {next} and {step}")
+        next, step = integer("next", next, 0, _MAX_CNT), integer("step", step, 1, _MAX_CNT)
         with self._lock:
             self._next_cnt, self._step = next, step
 

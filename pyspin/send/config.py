@@ -120,7 +120,7 @@ class StreamConfig:
 def _number(name: str, value: float, least: float) -> float:
     try:
         number = float(value)
-    except TypeError:
+    except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, not {value!r}") from None
     if not least <= number < math.inf:
         raise ValueError(f"{name} must be finite and at least {least}, not {number}")

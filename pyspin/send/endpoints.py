@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..arguments import INT_MAX, instance, integer
 from ..errors import socket_errors
 from .config import StreamConfig
 
@@ -57,7 +58,7 @@ def parse_destination(args: Sequence[Any], kwargs: dict[str, Any]) -> Destinatio
     named = _name_arguments(args, kwargs)
     if "multicast_group" in named:
         named["hostname"] = named.pop("multicast_group")
-    endpoints = list(named.pop("endpoints", None) or ())
+    endpoints = _endpoints(named.pop("endpoints", None))
     if "hostname" in named or "port" in named:
         try:
             endpoints.insert(0, (named.pop("hostname"), named.pop("port")))
@@ -69,6 +70,13 @@ def parse_destination(args: Sequence[Any], kwargs: dict[str, Any]) -> Destinatio
     destination = Destination(endpoints, **named)
     _check(destination)
     return destination
+
+
+def _endpoints(endpoints: Iterable[Endpoint] | None) -> list[Endpoint]:
+    try:
+        return list(endpoints or ())
+    except TypeError:
+        raise TypeError(f"endpoints must be a list of pairs, not {endpoints!r}") from None
 
 
 def _name_arguments(args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -102,23 +110,26 @@ def _name_option(option: Any) -> str:
 
 
 def _check(destination: Destination) -> None:
-    if not isinstance(destination.config, StreamConfig):
-        raise TypeError(f"config must be a StreamConfig, not {destination.config!r}")
+    instance("config", destination.config, StreamConfig)
+    if destination.socket is not None:
+        instance("socket", destination.socket, socket.socket)
     if not destination.endpoints:
         raise ValueError("endpoints must not be empty")
     for endpoint in destination.endpoints:
         try:
             host, port = endpoint
         except (TypeError, ValueError):
-            raise TypeError(f"an endpoint must be (host, port), not {endpoint!r}") from None
-        if not isinstance(host, str):
-            raise TypeError(f"hostname must be a str, not {host!r}")
-        if not isinstance(port, int) or not 0 <= port <= 65535:
+            raise TypeError(f"endpoints must be (host, port), not {endpoint!r}") from None
+        instance("hostname", host, str)
+        if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
             raise TypeError(f"port must be an int in 0..65535, not {port!r}")
-    if destination.buffer_size < 0:
-        raise ValueError(f"buffer_size must be at least 0, not {destination.buffer_size}")
-    if destination.ttl is not None and not 0 <= destination.ttl <= 255:
-        raise ValueError(f"ttl must be in 0..255, not {destination.ttl}")
+    integer("buffer_size", destination.buffer_size, 0)
+    if destination.ttl is not None:
+        integer("ttl", destination.ttl, 0, 255)
+    if destination.interface_index is not None:
+        integer("interface_index", destination.interface_index, 0, INT_MAX)
+    if destination.interface_address is not None:
+        instance("interface_address", destination.interface_address, str)
 
 
 def resolve(endpoints: Iterable[Endpoint], family: int) -> list[Address]:

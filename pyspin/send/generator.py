@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .. import items
+from ..arguments import instance, integer
 from ..items import Flavour, Item
 from .heap import Heap
 
@@ -42,6 +43,10 @@ class HeapGenerator:
         descriptor_frequency: int | None = None,
         flavour: Flavour = Flavour(),  # noqa: B008 (immutable)
     ) -> None:
+        instance("item_group", item_group, items.ItemGroup)
+        if descriptor_frequency is not None:
+            integer("descriptor_frequency", descriptor_frequency, 0)
+        instance("flavour", flavour, Flavour)
         self._item_group: items.ItemGroup | None = item_group
         self._descriptor_frequency = descriptor_frequency
         self._flavour = flavour

@@ -7,6 +7,7 @@ import errno
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, final
 
 from .._ffi import check, ffi, lib, own
+from ..arguments import instance
 from ..items import (
     CTRL_STREAM_START,
     CTRL_STREAM_STOP,
@@ -49,8 +50,7 @@ class Heap:
     __slots__ = ("__weakref__", "_cut", "_entries", "_flavour", "_repeat_pointers")
 
     def __init__(self, flavour: Flavour = Flavour()) -> None:  # noqa: B008 (immutable)
-        if not isinstance(flavour, Flavour):
-            raise TypeError(f"flavour must be a Flavour, not {flavour!r}")
+        instance("flavour", flavour, Flavour)
         self._flavour = flavour
         self._entries: list[_Entry] = []
         self._repeat_pointers = False
@@ -80,6 +80,7 @@ class Heap:
         `ValueError` if it has none, the value does not fit the item, or the identifier is one
         of those in every packet's header (0 to 4) or does not fit the flavour.
         """
+        instance("item", item, Item)
         bits = self._flavour.heap_address_bits
         if not PAYLOAD_LENGTH_ID < item.id < 1 << (63 - bits):
             most = (1 << (63 - bits)) - 1
@@ -97,6 +98,7 @@ class Heap:
         `ValueError` if the flavour has no room for one of its numbers, or its name or
         description is not ASCII.
         """
+        instance("descriptor", descriptor, Descriptor)
         raw = descriptor.to_raw(self._flavour).encode(self._flavour)
         self._add(DESCRIPTOR_ID, 0, ffi.from_buffer(raw))
 

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from typing import final
 
 from .._ffi import ffi, lib
+from ..arguments import index, instance, integer
 from ..items import Flavour
-from .heap import Heap
+from .heap import MIN_PACKET_SIZE, Heap
+
+_SIZE_MAX = 2**63 - 1
 
 
 def check_cnt(cnt: int, flavour: Flavour) -> int:
     """Return `cnt`, or raise `ValueError` if the flavour has no room for it."""
+    cnt = index("cnt", cnt)
     most = (1 << flavour.heap_address_bits) - 1
     if not 0 <= cnt <= most:
         raise ValueError(f"cnt must be in 0..{most}, not {cnt}")
@@ -30,9 +34,11 @@ class PacketGenerator(Iterator[bytes]):
     __slots__ = ("_cnt", "_count", "_heap", "_index", "_packets")
 
     def __init__(self, heap: Heap, cnt: int, max_packet_size: int) -> None:
+        instance("heap", heap, Heap)
         self._heap = heap  # holds the values
         self._cnt = check_cnt(cnt, heap.flavour)
-        self._packets = heap._packets(max_packet_size)
+        size = integer("max_packet_size", max_packet_size, MIN_PACKET_SIZE, _SIZE_MAX)
+        self._packets = heap._packets(size)
         self._count = lib.spn_packets_count(self._packets)
         self._index = 0
 
