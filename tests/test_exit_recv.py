@@ -155,6 +155,23 @@ SCRIPTS = {
         assert os.waitstatus_to_exitcode(status) == 7, status
         assert stream.get().cnt == 1
     """,
+    "a child that asks for its parent's heaps": """
+        import select
+        stream = endless()
+        select.select([stream], [], [], 20)
+        child = os.fork()
+        if child == 0:
+            for call in (stream.get, stream.get_nowait, lambda: stream.get_many_nowait(9)):
+                try: call()
+                except pyspin.errors.ForkedError: continue
+                sys.exit("a heap of the parent's")
+            stream.stats
+            sys.exit(7)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 7, status
+        assert select.select([stream], [], [], 0)[0], "the child took the parent's event"
+        assert stream.get_nowait().cnt == 1
+    """,
     "stream made again in a forked child": """
         import warnings
         child = os.fork()

@@ -225,7 +225,8 @@ void spn_ring_unref(spn_ring *ring);
 void spn_ring_stop(spn_ring *ring);
 
 /* Take up to `count` heaps: how many (at least 1), each a reference the caller
- * owns; -EAGAIN when there is none; SPN_ESTOPPED when there never will be. */
+ * owns; -EAGAIN when there is none; SPN_ESTOPPED when there never will be;
+ * SPN_EFORKED in a forked child. */
 int spn_ring_try_pop(spn_ring *ring, spn_heap **heaps, int count);
 
 /* The same, waiting at most timeout_ms (-1: for ever) for the first.

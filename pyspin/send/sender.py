@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._ffi import check, ffi, lib, own
+from ..arguments import index, instance, integer
+from ..threads import ThreadPool
 from .endpoints import DEFAULT_BUFFER_SIZE, Address, open_socket, parse_destination
 from .heap import Heap
 from .stats import SenderStats, read_stats
 
 if TYPE_CHECKING:
     from .._core import spn_sender
-    from ..threads import ThreadPool
     from .config import StreamConfig
 
 _logger = logging.getLogger("pyspin")
@@ -42,6 +43,7 @@ class Sender:
     def __init__(
         self, thread_pool: ThreadPool, args: Sequence[Any], kwargs: dict[str, Any], gso: bool
     ) -> None:
+        instance("thread_pool", thread_pool, ThreadPool)
         destination = parse_destination(args, kwargs)
         self._config = destination.config.copy()
         self._in_flight: dict[int, Heap] = {}
@@ -76,12 +78,8 @@ class Sender:
         It starts as (1, 1); counts wrap to the width of the flavour. `ValueError` for a step
         of 0 or numbers outside 64 bits.
         """
-        for name, number in (("next", next), ("step", step)):
-            if not 0 <= number <= _MAX_CNT:
-                raise ValueError(f"{name} must be in 0..{_MAX_CNT}, not {number}")
-        if step == 0:
-            raise ValueError("step must not be 0")
-        lib.spn_sender_set_cnt_sequence(self._sender, next, step)
+        next, step = integer("next", next, 0, _MAX_CNT), integer("step", step, 1, _MAX_CNT)
+        check(lib.spn_sender_set_cnt_sequence(self._sender, next, step))
 
     def flush(self) -> None:
         """Wait until all heaps that were handed over before this call are done with.
@@ -104,8 +102,8 @@ class Sender:
 
         One of up to `direct_size` bytes is sent by this thread, as far as it need not wait.
         """
-        if not isinstance(heap, Heap):
-            raise TypeError(f"heap must be a Heap, not {heap!r}")
+        instance("heap", heap, Heap)
+        cnt, substream_index = index("cnt", cnt), index("substream_index", substream_index)
         if not 0 <= substream_index < self._num_substreams:
             raise _refusal(errno.EINVAL, f"there is no substream {substream_index}")
         packets = heap._packets(self._config.max_packet_size)
@@ -155,7 +153,7 @@ def _make_sender(
     settings.burst_rate_ratio = config.burst_rate_ratio
     settings.burst_size = config.burst_size
     settings.max_heaps = config.max_heaps
-    settings.gso = gso
+    settings.gso = bool(gso)
     out = ffi.new("spn_sender **")
     check(lib.spn_sender_new(thread_pool.pointer, fd, endpoints, len(addresses), settings, out))
     return out[0]

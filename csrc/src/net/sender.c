@@ -554,7 +554,7 @@ int spn_sender_try_pop(spn_sender *sender, spn_completion *out, int count)
 
 int spn_sender_fd(spn_sender *sender)
 {
-    return spni_outbox_fd(&sender->outbox);
+    return is_forked(sender) ? SPN_EFORKED : spni_outbox_fd(&sender->outbox);
 }
 
 int spn_sender_set_cnt_sequence(spn_sender *sender, uint64_t next,
@@ -562,6 +562,9 @@ int spn_sender_set_cnt_sequence(spn_sender *sender, uint64_t next,
 {
     if (step == 0) {
         return -EINVAL;
+    }
+    if (is_forked(sender)) {
+        return SPN_EFORKED;
     }
     pthread_mutex_lock(&sender->outbox.lock);
     sender->outbox.next_cnt = next;
@@ -572,7 +575,13 @@ int spn_sender_set_cnt_sequence(spn_sender *sender, uint64_t next,
 
 void spn_sender_read_stats(spn_sender *sender, spn_sender_stats *out)
 {
-    pthread_mutex_lock(&sender->outbox.lock);
+    /* In a forked child the lock may have been left held. */
+    bool forked = is_forked(sender);
+    if (!forked) {
+        pthread_mutex_lock(&sender->outbox.lock);
+    }
     *out = sender->outbox.stats;
-    pthread_mutex_unlock(&sender->outbox.lock);
+    if (!forked) {
+        pthread_mutex_unlock(&sender->outbox.lock);
+    }
 }

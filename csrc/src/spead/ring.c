@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/event.h"
+#include "base/fork.h"
 
 enum {
     /* Sleeps are cut to this, since the kernel restarts one without limit after
@@ -28,7 +29,7 @@ enum {
 struct spn_ring {
     unsigned references; /* atomic */
     pthread_mutex_t lock;
-    pid_t process;
+    unsigned forks; /* spni_fork_count() when it was made */
     size_t capacity;
     /* The rest is protected by lock. */
     spn_heap **slots;
@@ -57,7 +58,7 @@ int spn_ring_new(size_t capacity, spn_ring **out)
         goto free_ring;
     ring->references = 1;
     pthread_mutex_init(&ring->lock, NULL);
-    ring->process = getpid();
+    ring->forks = spni_fork_count();
     ring->capacity = capacity;
     ring->event.fd = -1;
     ring->waiters_tail = &ring->waiters;
@@ -94,6 +95,13 @@ void spn_ring_unref(spn_ring *ring)
         destroy(ring);
 }
 
+/* Then nobody may be there to let go of the lock, and the eventfd is shared with
+ * the parent, whose heaps it is about. */
+bool spni_ring_is_forked(const spn_ring *ring)
+{
+    return ring->forks != spni_fork_count();
+}
+
 static void wake(spn_ring *ring, unsigned count)
 {
     if (count > 0)
@@ -117,6 +125,8 @@ int spni_ring_join(spn_ring *ring)
 {
     int code = SPN_ESTOPPED;
 
+    if (spni_ring_is_forked(ring))
+        return SPN_EFORKED;
     pthread_mutex_lock(&ring->lock);
     if (!ring->stopped) {
         ring->producers++;
@@ -162,6 +172,8 @@ void spni_ring_leave(spn_ring *ring)
 
 void spn_ring_stop(spn_ring *ring)
 {
+    if (spni_ring_is_forked(ring))
+        return;
     pthread_mutex_lock(&ring->lock);
     stop_locked(ring);
     pthread_mutex_unlock(&ring->lock);
@@ -298,6 +310,8 @@ int spn_ring_try_pop(spn_ring *ring, spn_heap **heaps, int count)
 
     if (count < 1)
         return -EINVAL;
+    if (spni_ring_is_forked(ring))
+        return SPN_EFORKED;
     pthread_mutex_lock(&ring->lock);
     taken = take_locked(ring, heaps, count);
     pthread_mutex_unlock(&ring->lock);
@@ -347,8 +361,6 @@ int spn_ring_pop(spn_ring *ring, int timeout_ms, spn_heap **heaps, int count)
 
     if (taken != -EAGAIN || timeout_ms == 0)
         return taken;
-    if (ring->process != getpid())
-        return SPN_EFORKED;
     deadline_ns = deadline_after(timeout_ms);
     pthread_mutex_lock(&ring->lock);
     while ((taken = take_locked(ring, heaps, count)) == -EAGAIN && slept == 0) {
@@ -389,6 +401,8 @@ int spn_ring_fd(spn_ring *ring)
 {
     int code = 0;
 
+    if (spni_ring_is_forked(ring))
+        return ring->event.fd < 0 ? SPN_EFORKED : ring->event.fd;
     pthread_mutex_lock(&ring->lock);
     if (ring->event.fd < 0) {
         code = spni_event_init(&ring->event);

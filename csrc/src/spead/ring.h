@@ -15,7 +15,7 @@ typedef struct spni_ring_waiter {
     bool waiting;                  /* the ring's */
 } spni_ring_waiter;
 
-/* Take a reference and become a producer. 0 or SPN_ESTOPPED. */
+/* Take a reference and become a producer. 0, SPN_ESTOPPED or SPN_EFORKED. */
 int spni_ring_join(spn_ring *ring);
 
 /* Be no producer any more; the last one stops the ring. The reference stays
@@ -34,6 +34,9 @@ void spni_ring_forget(spn_ring *ring, spni_ring_waiter *waiter);
 /* Wait, busily and for some microseconds at most, for room. False: there is
  * none. */
 bool spni_ring_await_room(const spn_ring *ring);
+
+/* Whether this process is a child of the one that made it. */
+bool spni_ring_is_forked(const spn_ring *ring);
 
 /* How many more heaps fit now; others may change it at once. */
 size_t spni_ring_room(const spn_ring *ring);

@@ -306,9 +306,14 @@ void spn_stream_set_stop_on_stop_item(spn_stream *stream, bool stop)
 
 void spn_stream_read_stats(spn_stream *stream, spn_stream_stats *out)
 {
-    pthread_mutex_lock(&stream->lock);
+    /* In a forked child the lock may have been left held. */
+    bool is_forked = spni_ring_is_forked(stream->ring);
+
+    if (!is_forked)
+        pthread_mutex_lock(&stream->lock);
     *out = stream->published;
-    pthread_mutex_unlock(&stream->lock);
+    if (!is_forked)
+        pthread_mutex_unlock(&stream->lock);
 }
 
 /* ---- readers ---- */
