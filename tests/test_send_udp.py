@@ -420,6 +420,7 @@ def test_dropping_a_stream_with_a_heap_in_flight(pool, alarms):
 
 def test_many_threads_may_send(pool):
     heap = make_heap(3000)
+    assert packets_of(heap, 1)  # cut before the threads begin
     with receiver() as sock:
         config = StreamConfig(max_heaps=8)
         with UdpStream(pool, *sock.getsockname(), config) as stream:

@@ -88,8 +88,11 @@ void spni_outbox_init(spni_outbox *outbox, size_t max_heaps)
     spni_jobs_init(&outbox->done);
 }
 
+/* The lock once more, as what other threads left must be seen. */
 void spni_outbox_fini(spni_outbox *outbox)
 {
+    pthread_mutex_lock(&outbox->lock);
+    pthread_mutex_unlock(&outbox->lock);
     free_jobs(&outbox->incoming);
     free_jobs(&outbox->done);
     spni_event_fini(&outbox->event);
