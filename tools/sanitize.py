@@ -36,11 +36,18 @@ def build(name: str, tree: Path) -> None:
 
 
 def library(name: str) -> str:
-    """Return the path of the sanitizer's run-time library."""
+    """Return the path of a run-time library of the compiler's."""
     compiler = os.environ.get("CC", "cc")
-    return subprocess.check_output(
-        [compiler, f"-print-file-name={LIBRARIES[name]}"], text=True
-    ).strip()
+    return subprocess.check_output([compiler, f"-print-file-name={name}"], text=True).strip()
+
+
+def preloaded(name: str) -> str:
+    """Return what must be loaded before the interpreter.
+
+    The sanitizer asks at the start where C++ throws; spead2 does, the interpreter knows no C++.
+    """
+    paths = [library(LIBRARIES[name]), library("libstdc++.so.6")]
+    return " ".join(path for path in paths if Path(path).is_absolute())
 
 
 def without_randomisation() -> list[str]:
@@ -59,7 +66,7 @@ def environment(name: str, tree: Path) -> dict[str, str]:
     options = f"log_path={log}:exitcode=66:allocator_may_return_null=1"
     return {
         **os.environ,
-        "LD_PRELOAD": library(name),
+        "LD_PRELOAD": preloaded(name),
         "PYTHONPATH": str(tree),
         "PYTHONMALLOC": "malloc",
         "PYSPIN_SANITIZER": name,
