@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -328,3 +329,41 @@ def test_nothing_is_left_when_the_loop_is_dropped() -> None:
     del taking, coroutine, stream
     gc.collect()
     assert lib.spn_heaps_live() == 0
+
+
+def test_a_loop_that_was_closed_keeps_nobody_from_the_heaps() -> None:
+    with Stream(pyspin.ThreadPool(), ring_heaps=3) as stream:
+        loop = asyncio.new_event_loop()
+        left_behind = stream.get()
+        task = loop.create_task(left_behind)
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        stream.add_buffer_reader(b"".join(small_heaps(2)))
+
+        async def take() -> int:
+            return (await asyncio.wait_for(stream.get(), 60)).cnt
+
+        assert asyncio.run(take()) == 1
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        left_behind.close()
+        assert asyncio.run(take()) == 2
+
+
+def test_several_loops_share_a_stream() -> None:
+    count = 60
+    with Stream(pyspin.ThreadPool(), ring_heaps=2) as stream:
+        taken: list[int] = []
+
+        async def take() -> None:
+            async for heap in stream:
+                taken.append(heap.cnt)
+                await asyncio.sleep(0)
+
+        threads = [threading.Thread(target=asyncio.run, args=(take(),)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        stream.add_buffer_reader(b"".join(small_heaps(count)))
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+        assert sorted(taken) == list(range(1, count + 1))

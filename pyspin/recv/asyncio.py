@@ -11,16 +11,17 @@ from . import ring as blocking_ring
 from . import stream as blocking_stream
 from .awaited import AwaitedSource
 from .source import AnyHeap
-from .turns import Turns
+from .turns import Turns, TurnsOfLoops
 
 __all__ = ["Ring", "Stream"]
 
 
 class _AsyncioTurns(Turns["asyncio.Future[None]"]):
-    _loop: asyncio.AbstractEventLoop
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        self._loop = asyncio.get_running_loop()
 
     def _new_waiter(self) -> asyncio.Future[None]:
-        self._loop = asyncio.get_running_loop()
         return self._loop.create_future()
 
     def _wake(self, waiter: asyncio.Future[None]) -> None:
@@ -41,24 +42,24 @@ class _AsyncioTurns(Turns["asyncio.Future[None]"]):
 
 
 class Ring(AwaitedSource, blocking_ring.Ring):
-    """A `pyspin.recv.Ring` whose `get` and `get_many` are coroutines, for one loop at a time."""
+    """A `pyspin.recv.Ring` whose `get` and `get_many` are coroutines, for any loop."""
 
-    _turns: _AsyncioTurns
+    _turns: TurnsOfLoops
 
     def __init__(self, capacity: int = 4) -> None:
         super().__init__(capacity)
-        self._turns = _AsyncioTurns(self.fd)
+        self._turns = TurnsOfLoops(self.fd, _AsyncioTurns)
 
 
 class Stream(AwaitedSource, blocking_stream.Stream):
-    """A `pyspin.recv.Stream` whose `get` and `get_many` are coroutines, for one loop at a time.
+    """A `pyspin.recv.Stream` whose `get` and `get_many` are coroutines, for any loop.
 
     Takes the same arguments; a shared `ring` must be a `Ring` of this module. `async for`
     gives the heaps until the stream ends. `loop`, here and in `get`, is accepted for old
     scripts: a coroutine can only run in the loop that runs it.
     """
 
-    _turns: _AsyncioTurns
+    _turns: TurnsOfLoops
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class Stream(AwaitedSource, blocking_stream.Stream):
         if not isinstance(ring, Ring | None):
             raise TypeError(f"ring must be a pyspin.recv.asyncio.Ring, not {ring!r}")
         super().__init__(*args, ring=ring, **kwargs)
-        self._turns = _AsyncioTurns(self.fd) if ring is None else ring._turns
+        self._turns = TurnsOfLoops(self.fd, _AsyncioTurns) if ring is None else ring._turns
 
     async def get(  # type: ignore[override]
         self, loop: asyncio.AbstractEventLoop | None = None

@@ -15,16 +15,17 @@ from . import ring as blocking_ring
 from . import stream as blocking_stream
 from .awaited import AwaitedSource
 from .source import AnyHeap
-from .turns import Turns
+from .turns import Turns, TurnsOfLoops
 
 __all__ = ["Ring", "Stream"]
 
 
 class _TornadoTurns(Turns["asyncio.Future[None]"]):
-    _loop: IOLoop
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        self._loop = IOLoop.current()
 
     def _new_waiter(self) -> asyncio.Future[None]:
-        self._loop = IOLoop.current()
         return asyncio.Future()
 
     def _wake(self, waiter: asyncio.Future[None]) -> None:
@@ -42,7 +43,7 @@ class _TornadoTurns(Turns["asyncio.Future[None]"]):
 
 
 class _TornadoSource(AwaitedSource):
-    _turns: _TornadoTurns
+    _turns: TurnsOfLoops
 
     async def get(  # type: ignore[override]
         self, timeout: float | datetime.timedelta | None = None
@@ -70,15 +71,15 @@ class _TornadoSource(AwaitedSource):
 
 
 class Ring(_TornadoSource, blocking_ring.Ring):
-    """A `pyspin.recv.Ring` whose `get` and `get_many` are coroutines, for one loop at a time."""
+    """A `pyspin.recv.Ring` whose `get` and `get_many` are coroutines, for any loop."""
 
     def __init__(self, capacity: int = 4) -> None:
         super().__init__(capacity)
-        self._turns = _TornadoTurns(self.fd)
+        self._turns = TurnsOfLoops(self.fd, _TornadoTurns)
 
 
 class Stream(_TornadoSource, blocking_stream.Stream):
-    """A `pyspin.recv.Stream` whose `get` and `get_many` are coroutines, for one loop at a time.
+    """A `pyspin.recv.Stream` whose `get` and `get_many` are coroutines, for any loop.
 
     Takes the same arguments; a shared `ring` must be a `Ring` of this module. `async for`
     gives the heaps until the stream ends.
@@ -88,4 +89,4 @@ class Stream(_TornadoSource, blocking_stream.Stream):
         if not isinstance(ring, Ring | None):
             raise TypeError(f"ring must be a pyspin.recv.tornado.Ring, not {ring!r}")
         super().__init__(*args, ring=ring, **kwargs)
-        self._turns = _TornadoTurns(self.fd) if ring is None else ring._turns
+        self._turns = TurnsOfLoops(self.fd, _TornadoTurns) if ring is None else ring._turns

@@ -15,9 +15,11 @@ from its other work. This, too, comes before the heap is taken.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from threading import Lock
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
@@ -116,3 +118,31 @@ class Turns(ABC, Generic[W]):
     @abstractmethod
     def _call_soon(self, function: Callable[[], None]) -> None:
         """Have the loop call a function in its next round."""
+
+
+class TurnsOfLoops:
+    """The waiters of one descriptor in every loop of asyncio that has some.
+
+    A loop can only wake its own, and one that was closed may have left waiters behind who
+    would keep all others from their turn.
+    """
+
+    def __init__(self, fd: int, make: Callable[[int], Turns[Any]]) -> None:
+        self._fd = fd
+        self._make = make
+        self._lock = Lock()
+        self._turns: dict[asyncio.AbstractEventLoop, Turns[Any]] = {}
+
+    def take(self, attempt: Callable[..., T], *arguments: Any) -> Coroutine[Any, Any, T]:
+        """Do `Turns.take` in the loop that runs."""
+        loop = asyncio.get_running_loop()
+        turns = self._turns.get(loop)
+        return (turns or self._add(loop)).take(attempt, *arguments)
+
+    def _add(self, loop: asyncio.AbstractEventLoop) -> Turns[Any]:
+        turns = self._make(self._fd)
+        with self._lock:
+            others = self._turns.items()
+            self._turns = {other: its for other, its in others if not other.is_closed()}
+            self._turns[loop] = turns
+        return turns
