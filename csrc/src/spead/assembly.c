@@ -40,6 +40,7 @@ void spni_assembly_begin(spni_assembly *assembly, const spni_packet *packet,
     assembly->received_length = 0;
     assembly->is_start = false;
     assembly->is_end = false;
+    assembly->sequel_version = 0;
     assembly->home = NULL;
     assembly->copy = copy;
     assembly->allocator = allocator;

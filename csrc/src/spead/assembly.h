@@ -34,6 +34,7 @@ typedef struct spni_assembly {
     bool is_start;
     bool is_end;
     uint64_t last_packet_ns;
+    uint64_t sequel_version; /* spead/sequel.h; 0: has no sequels */
     spni_copy copy;
     spn_allocator *allocator; /* a reference */
     spni_buffer buffer;

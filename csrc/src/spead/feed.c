@@ -123,16 +123,6 @@ static void learn_shape(spni_shape *shape, const spni_packet *packet)
     }
 }
 
-static void remember(spn_stream *stream, spni_assembly *assembly,
-                     const spni_packet *packet)
-{
-    if (assembly->is_end)
-        stream->sequel.assembly = NULL;
-    else
-        spni_sequel_set(&stream->sequel, assembly, packet);
-    learn_shape(&stream->shape, packet);
-}
-
 static void add_packet(spn_stream *stream, const spni_packet *packet,
                        spni_buffer *home)
 {
@@ -153,24 +143,43 @@ static void add_packet(spn_stream *stream, const spni_packet *packet,
     }
     count_payload(stream, assembly, packet->payload_offset, packet->payload,
                   packet->payload_length);
-    remember(stream, assembly, packet);
+    spni_sequel_learn(&stream->sequel, assembly, packet);
+    learn_shape(&stream->shape, packet);
     conclude(stream, assembly);
 }
 
-/* Whether data begins with a sequel of the packet before, which has then been
- * added. This is where nearly all packets go: no calls but the copy. */
+/* The heap of a sequel; NULL: it has none (yet), or it has not accepted this
+ * header. */
+static inline spni_assembly *sequel_heap(spn_stream *stream, uint64_t cnt)
+{
+    spni_sequel *sequel = &stream->sequel;
+    spni_assembly *assembly = sequel->assembly;
+
+    if (assembly == NULL || assembly->cnt != cnt)
+        assembly = spni_table_find(&stream->table, cnt);
+    if (assembly == NULL || assembly->sequel_version != sequel->version)
+        return NULL;
+    sequel->assembly = assembly;
+    return assembly;
+}
+
+/* Whether data begins with a sequel, which has then been added. This is where
+ * nearly all packets go: of one heap, without a call but for the copy. */
 static inline bool add_sequel(spn_stream *stream, const uint8_t *data,
                               size_t length)
 {
     const spni_sequel *sequel = &stream->sequel;
-    spni_assembly *assembly = sequel->assembly;
     size_t payload_length = sequel->payload_length;
     const uint8_t *payload = data + sequel->header_length;
     size_t packet_length = sequel->header_length + payload_length;
-    uint64_t offset;
+    spni_assembly *assembly;
+    uint64_t cnt, offset;
 
-    if (assembly == NULL || length < packet_length
-        || !spni_sequel_match(sequel, data, &offset))
+    if (sequel->version == 0 || length < packet_length
+        || !spni_sequel_match(sequel, data, &cnt, &offset))
+        return false;
+    assembly = sequel_heap(stream, cnt);
+    if (assembly == NULL)
         return false;
     if (!spni_assembly_continue(assembly, offset, payload, payload_length)
         && spni_assembly_add_payload(assembly, offset, payload, payload_length)

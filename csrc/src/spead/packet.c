@@ -49,6 +49,7 @@ static unsigned decode_specials(const uint8_t *data, uint64_t *payload_length,
         seen |= 1u << id;
         if (id == SPNI_ID_HEAP_CNT) {
             out->cnt = value;
+            out->cnt_position = (size_t)(at - data);
         } else if (id == SPNI_ID_HEAP_LENGTH) {
             out->heap_length = (int64_t)value;
         } else if (id == SPNI_ID_PAYLOAD_OFFSET) {

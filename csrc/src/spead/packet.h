@@ -48,7 +48,8 @@ typedef struct {
     const uint8_t *payload; /* after the pointers, unless it was placed */
     const uint8_t *pointers; /* big-endian, at any address */
     size_t pointer_count;
-    size_t offset_position;  /* in the packet, of the pointer PAYLOAD_OFFSET */
+    size_t cnt_position;     /* in the packet, of the pointer HEAP_CNT */
+    size_t offset_position;  /* and of PAYLOAD_OFFSET */
     size_t length;           /* of the whole packet */
     unsigned heap_address_bits;
 } spni_packet;
