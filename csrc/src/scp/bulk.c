@@ -199,10 +199,11 @@ static void end_stopped_locked(lane *it)
 static void serve(lane *it)
 {
     bool stopped = spni_link_is_stopped(it->link);
+    uint64_t now_ns = spni_now_ns();
     int received = spni_link_receive(it->link, it->window);
     it->is_hot = received > 0;
     pthread_mutex_lock(&it->link->sequences->lock);
-    spni_window_tick_locked(it->window, spni_now_ns());
+    spni_link_tick_locked(it->link, it->window, now_ns);
     if (it->has_failed)
         forget_failed_locked(it);
     if (stopped && received <= 0) {

@@ -28,6 +28,12 @@
 /* When another thread may receive for this one. */
 #define SHARED_NS (SPNI_SECOND_NS / 500)
 
+enum {
+    /* More than a socket's buffer holds; a peer that floods us with something
+     * else must not keep requests from timing out. */
+    BEHIND_MAX = 1024,
+};
+
 int spn_link_new(int fd, spn_link **out)
 {
     int code = -ENOMEM;
@@ -162,10 +168,18 @@ int spni_link_transmit_locked(spn_link *link, spn_window *window)
     }
 }
 
-int spni_link_transmit(spn_link *link, spn_window *window)
+void spni_link_tick_locked(const spn_link *link, spn_window *window,
+                           uint64_t now_ns)
+{
+    unsigned behind = __atomic_load_n(&link->behind, __ATOMIC_RELAXED);
+    if (behind % BEHIND_MAX == 0)
+        spni_window_tick_locked(window, now_ns);
+}
+
+static int transmit(spn_link *link, spn_window *window, uint64_t now_ns)
 {
     lock(link);
-    spni_window_tick_locked(window, spni_now_ns());
+    spni_link_tick_locked(link, window, now_ns);
     int sent = spni_link_transmit_locked(link, window);
     unlock(link);
     return sent;
@@ -212,6 +226,9 @@ int spni_link_receive(spn_link *link, spn_window *window)
     int count = recvmmsg(link->fd, messages, SPNI_LINK_BATCH, MSG_DONTWAIT,
                          NULL);
     int code = count < 0 ? -errno : count;
+    unsigned behind = count == SPNI_LINK_BATCH
+        ? __atomic_load_n(&link->behind, __ATOMIC_RELAXED) + 1 : 0;
+    __atomic_store_n(&link->behind, behind, __ATOMIC_RELAXED);
     if (code == -EAGAIN || code == -EINTR)
         return 0;
     lock(link);
@@ -288,22 +305,23 @@ static int run(spn_link *link, spn_window *window, const errand *it)
 {
     for (;;) {
         bool stopped = spni_link_is_stopped(link);
-        int sent = stopped ? 0 : spni_link_transmit(link, window);
+        uint64_t now_ns = spni_now_ns();
         int received = spni_link_receive(link, window);
+        int sent = stopped ? 0 : transmit(link, window, now_ns);
         uint64_t wake_ns;
         int taken = collect(link, window, it, &wake_ns);
         if (taken > 0)
             return taken;
         if (wake_ns == 0)
             return stopped ? SPN_ESTOPPED : 0;
-        if (received > 0)
-            continue;
-        if (stopped) {
+        if (stopped && received <= 0) {
             spni_link_end(link, window);
             continue;
         }
-        if (spni_now_ns() >= it->until_ns)
+        if (now_ns >= it->until_ns)
             return 0;
+        if (received > 0)
+            continue;
         if (sent == -EAGAIN)
             wake_ns = spni_now_ns() + FULL_SOCKET_NS;
         int code = wait(link, wake_ns < it->until_ns ? wake_ns : it->until_ns);

@@ -11,6 +11,7 @@ struct spn_link {
     unsigned references; /* atomic */
     int fd;
     bool stopped;        /* atomic */
+    unsigned behind;     /* atomic: full batches since the socket was empty */
     spn_sequences *sequences;
 };
 
@@ -20,12 +21,14 @@ enum {
 
 void spni_link_ref(spn_link *link);
 
-/* Let time pass, and send what the window lets go now. Packets sent; -EAGAIN
- * when the socket takes no more; SPN_ESTOPPED when the owner of the socket has shut it down;
- * another -errno of the socket, all requests ended with it. */
-int spni_link_transmit(spn_link *link, spn_window *window);
+/* Let time pass until `now_ns`, which was before the last receiving. But while
+ * datagrams wait in the socket, nobody knows yet what was not answered. */
+void spni_link_tick_locked(const spn_link *link, spn_window *window,
+                           uint64_t now_ns);
 
-/* The same, without letting time pass. */
+/* Send what the window lets go now. Packets sent; -EAGAIN when the socket takes
+ * no more; SPN_ESTOPPED when the owner of the socket has shut it down; another
+ * -errno of the socket, all requests ended with it. */
 int spni_link_transmit_locked(spn_link *link, spn_window *window);
 
 /* Take what has arrived, one batch, and tell the windows it belongs to. How

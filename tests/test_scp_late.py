@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program that looks late for its replies must not be taken for a network that lost them."""
+
+from __future__ import annotations
+
+import select
+from typing import Any
+
+from scp_peer import Peer, Request
+
+from pyspin.connections import BulkTransfer, SCAMPConnection, SCPRequestPipeLine
+from pyspin.messages import SendSignal, Signal
+
+TIMEOUT = 0.02
+
+
+def connected(peer: Peer) -> SCAMPConnection:
+    return SCAMPConnection(0, 0, remote_host="127.0.0.1", remote_port=peer.port)
+
+
+def wait_out_the_timeout(fd: int) -> None:
+    """Wait until a reply is there, and then until requests would be out of time."""
+    assert select.select([fd], [], [], 10)[0]
+    select.select([], [], [], 2 * TIMEOUT)
+
+
+def test_replies_that_wait_in_the_socket_are_not_timeouts() -> None:
+    with Peer() as peer, connected(peer) as connection:
+        answers: list[Any] = []
+        errors: list[Any] = []
+        pipeline = SCPRequestPipeLine(connection, n_channels=8, packet_timeout=TIMEOUT)
+        for _ in range(6):
+            # One that must not be executed twice.
+            pipeline.send_request(SendSignal(30, Signal.SYNC0), answers.append, errors.append)
+            wait_out_the_timeout(connection.fileno())
+        pipeline.finish()
+        assert len(answers) == 6
+        assert len(peer.requests) == 6
+        assert pipeline.n_timeouts == pipeline.n_resent == 0
+
+
+def test_more_than_a_batch_of_replies_are_not_timeouts() -> None:
+    with Peer() as peer, connected(peer) as connection:
+        answers: list[Any] = []
+        errors: list[Any] = []
+        pipeline = SCPRequestPipeLine(connection, n_channels=200, packet_timeout=TIMEOUT)
+        for _ in range(200):
+            pipeline.send_request(SendSignal(30, Signal.SYNC0), answers.append, errors.append)
+        while len(peer.requests) < 200:
+            select.select([], [], [], 0.001)
+        wait_out_the_timeout(connection.fileno())
+        pipeline.finish()
+        assert len(answers) == 200
+        assert len(peer.requests) == 200
+        assert pipeline.n_timeouts == 0
+
+
+def test_a_slow_progress_callback_causes_no_timeouts() -> None:
+    with Peer() as peer, connected(peer) as connection:
+        answered = peer.obey
+
+        def behave(request: Request) -> list[bytes]:
+            # The first replies come when a slice of C's work is over.
+            if request.number == 0:
+                select.select([], [], [], 0.06)
+            return answered(request)
+
+        peer.behave = behave
+        bulk = BulkTransfer(n_channels=100, packet_timeout=0.2)
+        into = bulk.read(connection, 0, 0, peer.base, 4096)
+        for _ in range(9):
+            bulk.read(connection, 0, 0, peer.base, 4096)
+        is_first = [True]
+
+        def progress(done: int, total: int) -> None:
+            if is_first.pop() if is_first else False:
+                select.select([], [], [], 0.4)
+
+        bulk.run(progress)
+        assert into == peer.memory
+        assert bulk.statistics["timeouts"] == 0
