@@ -7,6 +7,7 @@ import fcntl
 import mmap
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -232,6 +233,29 @@ def test_a_spinning_thread_receives_and_stops() -> None:
 def test_spin_is_a_keyword() -> None:
     with pytest.raises(TypeError):
         pyspin.ThreadPool(1, [], True)  # type: ignore[call-arg]
+
+
+def epoll_busy_polling() -> set[int]:
+    """Return the microseconds that this process's epoll descriptors are set to."""
+    found = set()
+    for link in Path("/proc/self/fd").iterdir():
+        if link.is_symlink() and os.readlink(link) == "anon_inode:[eventpoll]":
+            try:  # EPIOCGPARAMS of ioctl_eventpoll(2)
+                parameters = fcntl.ioctl(int(link.name), 0x80088A02, bytes(8))
+            except OSError as error:
+                pytest.skip(f"epoll has no busy polling of its own: {error}")
+            found.add(int.from_bytes(parameters[:4], sys.byteorder))
+    return found
+
+
+def test_busy_polling_is_asked_of_epoll_too() -> None:
+    with pyspin.ThreadPool() as pool, pyspin.recv.Stream(pool) as stream:
+        assert 123 not in epoll_busy_polling()
+        port = bind(stream, busy_poll=123e-6)
+        bind(stream, busy_poll=100e-6)  # the longest holds
+        assert 123 in epoll_busy_polling()
+        send(small_heaps(3), port)
+        assert [stream.get(timeout=30).cnt for _ in range(3)] == [1, 2, 3]
 
 
 # ---- several streams, one ring ----

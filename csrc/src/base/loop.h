@@ -87,4 +87,9 @@ void spni_timer_cancel(spni_loop *loop, spni_timer *timer);
 void spni_loop_rest(spni_loop *loop, uint64_t until_ns);
 bool spni_loop_is_current(const spni_loop *loop);
 
+/* Have epoll poll the device queues of its sockets for at least so long before
+ * it sleeps. Any thread. False where the kernel has no such setting of its own
+ * (before 6.9): then net.core.busy_poll is what counts. */
+bool spni_loop_busy_poll(spni_loop *loop, unsigned us);
+
 #endif

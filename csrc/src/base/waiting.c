@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,6 +15,17 @@
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441
 #endif
+
+/* ioctl_eventpoll(2), since Linux 6.9. */
+typedef struct {
+    uint32_t busy_poll_us;
+    uint16_t budget;
+    uint8_t prefers_busy_poll;
+    uint8_t zero;
+} epoll_parameters;
+
+#define SET_PARAMETERS _IOW(0x8A, 0x01, epoll_parameters)
+#define GET_PARAMETERS _IOR(0x8A, 0x02, epoll_parameters)
 
 /* ---- handlers ---- */
 
@@ -110,6 +122,17 @@ static int wait_for_events(spni_loop *loop, uint64_t timeout_ns)
 void spni_loop_rest(spni_loop *loop, uint64_t until_ns)
 {
     loop->rest_until_ns = until_ns;
+}
+
+bool spni_loop_busy_poll(spni_loop *loop, unsigned us)
+{
+    epoll_parameters now;
+    if (ioctl(loop->epoll_fd, GET_PARAMETERS, &now) < 0)
+        return false;
+    if (now.busy_poll_us >= us)
+        return true;
+    now.busy_poll_us = us;
+    return ioctl(loop->epoll_fd, SET_PARAMETERS, &now) == 0;
 }
 
 /* True when the time is up, or there is something else to do. */

@@ -222,14 +222,19 @@ static const spni_reader_kind kind = {
     .is_lossy = true,
 };
 
-static void set_options(int fd, const spn_udp_reader_config *config)
+static void set_options(spn_stream *stream, int fd,
+                        const spn_udp_reader_config *config)
 {
+    int us = config->busy_poll_us;
+
     spni_batch_set_options(fd, config->gro);
-    if (config->busy_poll_us > 0
-        && setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &config->busy_poll_us,
-                      sizeof config->busy_poll_us)
-            < 0)
+    if (us <= 0)
+        return;
+    if (setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &us, sizeof us) < 0)
         spni_log(SPN_LOG_WARNING, "the kernel refused SO_BUSY_POLL");
+    /* The socket's own is for who waits in the socket. */
+    if (!spni_loop_busy_poll(stream->loop, (unsigned)us))
+        spni_log(SPN_LOG_INFO, "busy polling needs sysctl net.core.busy_poll");
 }
 
 static void init_coalesce(udp_reader *reader, const spn_stream *stream)
@@ -270,7 +275,7 @@ int spn_stream_add_udp_reader(spn_stream *stream, int fd,
     code = init_buffers(reader, stream, config);
     if (code < 0)
         goto free_reader;
-    set_options(fd, config);
+    set_options(stream, fd, config);
     init_coalesce(reader, stream);
     code = spni_stream_add_reader(stream, &reader->base);
     if (code < 0)
