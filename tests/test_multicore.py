@@ -26,13 +26,16 @@ HUGE = 2 << 20
 RESERVED = Path("/proc/sys/vm/nr_hugepages")
 
 
-def field(address: int, name: str) -> str:
-    """Return a field of the line of /proc/self/numa_maps or smaps that has the address."""
-    path, separator = ("numa_maps", "=") if name == "N0" else ("smaps", ":")
-    text = Path(f"/proc/self/{path}").read_text()
-    begins = re.finditer(r"^([0-9a-f]+)(-[0-9a-f]+)? .*$", text, re.M)
-    begin = max((m for m in begins if int(m[1], 16) <= address), key=lambda m: int(m[1], 16))
-    found = re.search(rf"\b{name}{separator}\s*(\S+)", text[begin.start() :])
+def mapping(address: int, file: str) -> str:
+    """Return the part of /proc/self/numa_maps or smaps that tells of the address."""
+    lines = re.split(r"^(?=[0-9a-f]{6,}[- ])", Path(f"/proc/self/{file}").read_text(), flags=re.M)
+    starts = {int(re.split("[- ]", line)[0], 16): line for line in lines if line}
+    return starts[max(start for start in starts if start <= address)]
+
+
+def page_size(address: int) -> str:
+    """Return the size in kB of the pages at an address."""
+    found = re.search(r"^KernelPageSize: +(\d+)", mapping(address, "smaps"), re.M)
     return found[1] if found else ""
 
 
@@ -51,7 +54,9 @@ def test_pages_come_from_the_node(on_node_0: pyspin.MmapAllocator) -> None:
     if not Path("/proc/self/numa_maps").exists():
         pytest.skip("the kernel has no NUMA")
     array = on_node_0.allocate(40 * mmap.PAGESIZE)
-    assert field(array.ctypes.data, "N0") == "40"  # all of them, before anybody touched them
+    assert " N0=40 " in mapping(
+        array.ctypes.data, "numa_maps"
+    )  # all of them, before anybody touched them
     assert not array.any()
 
 
@@ -163,7 +168,7 @@ def test_reserved_huge_pages_are_preferred(node: int | None) -> None:
     allocator = pyspin.MmapAllocator(prefer_huge=True, numa_node=node)
     arrays = [allocator.allocate(HUGE // 2) for _ in range(2)]
     for array in arrays:
-        assert field(array.ctypes.data, "KernelPageSize") == "2048"
+        assert page_size(array.ctypes.data) == "2048"
         array[:] = 1
 
 
@@ -171,8 +176,34 @@ def test_reserved_huge_pages_are_preferred(node: int | None) -> None:
 def test_ordinary_pages_come_when_huge_ones_run_out() -> None:
     allocator = pyspin.MmapAllocator(prefer_huge=True)
     arrays = [allocator.allocate(HUGE) for _ in range(100)]
-    sizes = [field(array.ctypes.data, "KernelPageSize") for array in (arrays[0], arrays[-1])]
+    sizes = [page_size(array.ctypes.data) for array in (arrays[0], arrays[-1])]
     assert sizes == ["2048", "4"]
+
+
+@pytest.mark.usefixtures("huge_pages")
+@pytest.mark.parametrize("scatter", [False, True])
+def test_heaps_lie_in_reserved_huge_pages(scatter: bool) -> None:
+    huge = pyspin.MmapAllocator(prefer_huge=True)
+    pool = pyspin.MemoryPool(1, HUGE, 4, 4, huge)
+    payload = bytes(range(256)) * (1 << 8)
+    with pyspin.recv.Stream(pyspin.ThreadPool(), allocator=pool, scatter=scatter) as stream:
+        port = bind(stream)
+        for cnt in range(1, 11):
+            send(p.heap_packets(cnt, payload, [p.addressed(0x1000, 0)], size=1 << 13), port)
+            item = stream.get(timeout=30).get_items()[0]
+            assert page_size(item.ctypes.data) == "2048"
+            assert bytes(item) == payload
+            del item
+
+
+def test_transparent_huge_pages_are_asked_for_when_none_are_reserved() -> None:
+    if not Path("/sys/kernel/mm/transparent_hugepage").exists():
+        pytest.skip("the kernel has no transparent huge pages")
+    array = pyspin.MmapAllocator(prefer_huge=True).allocate(4 * HUGE)
+    if page_size(array.ctypes.data) == "2048":
+        pytest.skip("there are reserved huge pages")
+    assert re.search(r"^VmFlags:.* hg\b", mapping(array.ctypes.data, "smaps"), re.M)
+    assert not array.any()
 
 
 def received(huge_pages: bool) -> bytes:
