@@ -48,7 +48,8 @@ static spn_packets *cut(size_t length)
 }
 
 /* Receive the packets of heaps of the given kind, in order. */
-static void check_heap_arrives(test_rig *rig, spn_packets *packets, uint64_t cnt)
+static void check_heap_arrives(test_rig *rig, const spn_packets *packets,
+                               uint64_t cnt)
 {
     uint8_t expected[2048], got[2048];
     for (size_t i = 0; i < spn_packets_count(packets); i++) {
@@ -383,6 +384,11 @@ static void test_a_child_process_is_refused(void)
                   SPN_EFORKED);
         CHECK_ERR(spn_sender_wait(rig.sender, 1, -1, &result), SPN_EFORKED);
         CHECK_ERR(spn_sender_flush(rig.sender, -1), SPN_EFORKED);
+        spn_sender *another;
+        spn_endpoint endpoint = {.address = "127.0.0.1", .port = 9};
+        CHECK_ERR(spn_sender_new(rig.threads, open_socket(), &endpoint, 1,
+                                 &defaults, &another),
+                  SPN_EFORKED);
         spn_sender_unref(rig.sender);
         _exit(0);
     }

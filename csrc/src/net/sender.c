@@ -9,7 +9,8 @@
  * Two may drive, never at once: the loop, and the thread of a caller who waits
  * for the heap anyhow. The latter saves two changes of thread a heap, which is
  * most of the cost of a small one. It leaves the rest to the loop as soon as it
- * would have to wait, and after DIRECT_STEPS, so that a signal is not kept.
+ * would have to wait, and after DIRECT_STEPS, so that it does not work long for
+ * others and a signal is not kept waiting.
  *
  * The last stretch before a deadline is not slept but spent in rounds of the
  * loop (a task that posts itself): a sleep ends tens of microseconds late,
@@ -30,12 +31,13 @@
 #include "base/clock.h"
 #include "base/fork.h"
 #include "base/loop.h"
+#include "base/threads.h"
 #include "net/outbox.h"
 #include "net/udp_writer.h"
 #include "spead/rate.h"
 
 #define LOOP_STEPS 4
-#define DIRECT_STEPS 64
+#define DIRECT_STEPS 8
 #define SPIN_NS UINT64_C(60000)
 
 struct spn_sender {
@@ -472,7 +474,7 @@ int spn_sender_new(spn_threads *threads, int fd, const spn_endpoint *endpoints,
     }
     sender->loop = spni_loop_join(threads, &sender->resident);
     if (sender->loop == NULL) {
-        code = SPN_ESTOPPED;
+        code = spni_threads_is_forked(threads) ? SPN_EFORKED : SPN_ESTOPPED;
         goto destroy_sender;
     }
     *out = sender;

@@ -83,7 +83,8 @@ static size_t smaller(size_t left, size_t right)
 
 static int check_item(const spn_send_item *item, int heap_address_bits)
 {
-    if (item->id <= ID_PAYLOAD_LENGTH || item->id >> (63 - heap_address_bits) != 0) {
+    if (item->id <= ID_PAYLOAD_LENGTH ||
+        item->id >> (63 - heap_address_bits) != 0) {
         return -EINVAL;
     }
     if (item->is_immediate && item->value > address_mask(heap_address_bits)) {
