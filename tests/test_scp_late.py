@@ -9,7 +9,7 @@ from typing import Any
 from scp_peer import Peer, Request
 
 from pyspin.connections import BulkTransfer, SCAMPConnection, SCPRequestPipeLine
-from pyspin.messages import SendSignal, Signal
+from pyspin.messages import ReadMemory, SendSignal, Signal
 
 TIMEOUT = 0.02
 
@@ -79,3 +79,39 @@ def test_a_slow_progress_callback_causes_no_timeouts() -> None:
         bulk.run(progress)
         assert into == peer.memory
         assert bulk.statistics["timeouts"] == 0
+
+
+def test_only_what_was_sent_counts_as_sent_again() -> None:
+    """A request that was overtaken in the batch that brought its reply was not sent again."""
+    held: list[bytes] = []
+
+    def behave(request: Request) -> list[bytes]:
+        held.insert(0, request.reply(payload=bytes(4)))
+        return held if len(held) == 8 else []
+
+    with Peer(behave) as peer, connected(peer) as connection:
+        answers: list[Any] = []
+        pipeline = SCPRequestPipeLine(connection, n_channels=8, packet_timeout=TIMEOUT)
+        for _ in range(8):
+            pipeline.send_request(ReadMemory((0, 0, 0), peer.base, 4), answers.append, print)
+        wait_out_the_timeout(connection.fileno())
+        pipeline.finish()
+        assert len(answers) == 8
+        statistics = pipeline.statistics
+        assert statistics["sent"] == len(peer.requests) == 8
+        assert pipeline.n_resent == statistics["resent_overtaken"] == 0
+
+
+def test_what_was_told_to_come_again_counts_when_it_does() -> None:
+    with Peer(lambda it: [it.reply(0x8D)]) as peer:
+        errors: list[Any] = []
+        with connected(peer) as connection:
+            pipeline = SCPRequestPipeLine(connection)
+            request = ReadMemory((0, 0, 0), peer.base, 4)
+            pipeline.send_request(request, None, lambda *it: errors.append(it))
+            pipeline.send_request(request, None, lambda *it: errors.append(it))
+        pipeline.finish()
+        assert len(errors) == 2
+        statistics = pipeline.statistics
+        assert pipeline.n_resent == statistics["sent"] - statistics["requests"]
+        assert pipeline.n_retry_code_resent == pipeline.n_resent

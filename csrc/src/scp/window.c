@@ -276,6 +276,11 @@ void spni_window_sent_locked(spn_window *window, uint64_t now_ns,
         request->order = ++window->order;
         if (request->sent++ == 0)
             request->first_order = request->order;
+        else
+            window->stats.resent++;
+        if (request->reason)
+            ++*request->reason;
+        request->reason = NULL;
         request->overtaken = 0;
         request->sent_ns = now_ns;
         due_at(window, request, now_ns + window->config.timeout_ns);
@@ -304,9 +309,12 @@ static bool has_retries(const spn_window *window, const spni_request *request)
     return request->sent <= (unsigned)window->config.retries;
 }
 
-static void resend(spn_window *window, spni_request *request)
+/* What was overtaken or parked may be answered, or ended, before it goes: the
+ * reason counts when it does. */
+static void resend(spn_window *window, spni_request *request,
+                   uint64_t *reason)
 {
-    window->stats.resent++;
+    request->reason = reason;
     move(request, &window->again);
 }
 
@@ -318,10 +326,8 @@ static void overtake(spn_window *window, uint64_t order)
         if (++request->overtaken != OVERTAKEN)
             continue;
         spni_size_lost(&window->size);
-        if (request->may_repeat && has_retries(window, request)) {
-            window->stats.resent_overtaken++;
-            resend(window, request);
-        }
+        if (request->may_repeat && has_retries(window, request))
+            resend(window, request, &window->stats.resent_overtaken);
     }
 }
 
@@ -337,8 +343,7 @@ static void ask_again(spn_window *window, spni_request *request,
     for (unsigned i = 0; i < request->parkings && pause_ns < PARK_MAX_NS; i++)
         pause_ns += pause_ns / 2;
     request->parkings++;
-    window->stats.resent++;
-    window->stats.resent_retry_code++;
+    request->reason = &window->stats.resent_retry_code;
     move(request, &window->parked);
     due_at(window, request, now_ns + pause_ns);
 }
@@ -473,7 +478,7 @@ static void time_out(spn_window *window, spni_request *request,
     if (request->overtaken < OVERTAKEN && !peer_is_silent(window, now_ns))
         spni_size_lost(&window->size);
     if (has_retries(window, request))
-        resend(window, request);
+        resend(window, request, NULL);
     else
         end(window, request, -ETIMEDOUT, NULL, now_ns);
 }
@@ -522,8 +527,7 @@ static void probe(spn_window *window, uint64_t now_ns)
         return;
     }
     window->probed_ns = now_ns;
-    window->stats.resent_probe++;
-    resend(window, request);
+    resend(window, request, &window->stats.resent_probe);
 }
 
 void spni_window_tick_locked(spn_window *window, uint64_t now_ns)

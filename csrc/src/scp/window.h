@@ -41,6 +41,7 @@ struct spni_request {
     uint16_t code;        /* the last that asked for a retry, or the reply's */
     int reply_length;     /* payload that an OK reply must have, -1: any */
     unsigned sent;
+    uint64_t *reason;     /* in `stats`: counts its next sending; NULL: none */
     unsigned overtaken;
     unsigned parkings;
     bool may_repeat;
