@@ -103,7 +103,7 @@ ctests:
 	$(MAKE) --no-print-directory ctest SAN=thread
 
 # A short run of each fuzzer from a fixed seed; fuzz-long goes on from others.
-FUZZ_RUNS ?= 20000
+FUZZ_RUNS ?= 10000
 FUZZ_SEED ?= 1
 
 fuzz:

@@ -294,7 +294,7 @@ typedef struct {
     uint64_t refused_overlap;
     uint64_t refused_heap_length;   /* conflicting HEAP_LEN or minimum length */
     uint64_t refused_flavour;
-    uint64_t refused_memory;        /* no memory for the heap */
+    uint64_t refused_memory;        /* none, or not earned (docs/design.md) */
     /* heaps */
     uint64_t heaps_dropped_incomplete; /* contiguous_only */
     uint64_t heaps_dropped_memory;     /* begun, then memory ran out */
