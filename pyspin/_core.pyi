@@ -235,8 +235,8 @@ class spn_window_config(CData):
     probe: bool
 
 class spn_window_state(CData):
-    deadline_ns: int
-    ended: int
+    wait_ns: int
+    todo: int
 
 class spn_window_stats(CData):
     requests: int
@@ -519,6 +519,8 @@ class Lib:
     SPN_TRANSFER_LINK_WRITE: int
     SPN_TRANSFER_READ: int
     SPN_TRANSFER_WRITE: int
+    SPN_WINDOW_FLEW: int
+    SPN_WINDOW_FULL: int
     def spn_allocator_new_malloc(self, a: Out[spn_allocator], /) -> int: ...
     def spn_allocator_new_mmap(self, a: int, b: bool, c: Out[spn_allocator], /) -> int: ...
     def spn_allocator_new_pool(
@@ -682,9 +684,14 @@ class Lib:
     def spn_window_fail(self, a: spn_window, b: int, /) -> None: ...
     def spn_window_forget(self, a: spn_window, b: int, /) -> None: ...
     def spn_window_free(self, a: spn_window, /) -> None: ...
-    def spn_window_match(self, a: spn_window, b: int, c: int, d: int, /) -> int: ...
+    def spn_window_match(
+        self, a: spn_window, b: int, c: int, d: int, e: spn_window_state | Out[spn_window_state], /
+    ) -> int: ...
     def spn_window_new(
         self, a: spn_window_config | Out[spn_window_config], b: spn_sequences, c: Out[spn_window], /
+    ) -> int: ...
+    def spn_window_offer(
+        self, a: spn_window, b: int, c: int, d: bool, e: spn_window_state | Out[spn_window_state], /
     ) -> int: ...
     def spn_window_pop(
         self,

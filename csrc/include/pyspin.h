@@ -627,28 +627,41 @@ void spn_window_free(spn_window *window);
 void spn_window_read_stats(spn_window *window, spn_window_stats *out);
 
 /* Take a request, its own sequence number put in. `bytes` (26 to 282 of them)
- * are copied; NULL when the caller keeps them itself. `may_repeat`: it does no
- * harm when it is executed twice. Its sequence number, or -EAGAIN when the
- * window is full. */
+ * are copied. `may_repeat`: it does no harm when it is executed twice. Its
+ * sequence number, or -EAGAIN when the window is full. */
 int spn_window_submit(spn_window *window, uint64_t token, const uint8_t *bytes,
                       size_t length, bool may_repeat);
 
-/* Where a window is after a step. */
+/* The rest is for a driver that has the bytes of its requests itself. */
+
+/* What a driver has to do next. */
 typedef struct {
-    uint64_t deadline_ns; /* of the next step; UINT64_MAX: only after others */
-    int ended;            /* requests for spn_window_pop */
+    uint64_t wait_ns; /* until spn_window_step at the latest */
+    int todo;         /* requests that spn_window_step may let go, and those
+                       * for spn_window_pop */
 } spn_window_state;
+
+enum {
+    SPN_WINDOW_FLEW = 0x10000, /* to be sent at once; counts as sent */
+    SPN_WINDOW_FULL = 0x20000, /* the next will not be taken at once */
+};
+
+/* Take a request. Its sequence number with SPN_WINDOW_... or-ed to it, or
+ * -EAGAIN when the window is full. now_ns 0, here and below: ask the clock. */
+int spn_window_offer(spn_window *window, uint64_t now_ns, uint64_t token,
+                     bool may_repeat, spn_window_state *state);
 
 /* Let time pass. The tokens of up to `count` requests to be sent now; they
  * count as sent. */
 int spn_window_step(spn_window *window, uint64_t now_ns, uint64_t *tokens,
                     int count, spn_window_state *state);
 
-/* Tell the window of a reply that its driver has decoded. The token of the
- * request that it ends, or -1 when there is none: it was ignored, or will
- * lead to another sending. */
+/* Take in a reply that the driver has decoded. The token of the request that
+ * it ends, of this window or another of the same sequence numbers, or -1 when
+ * there is none: it was ignored, or will lead to another sending. */
 int64_t spn_window_match(spn_window *window, uint64_t now_ns,
-                         uint16_t sequence, uint16_t code);
+                         uint16_t sequence, uint16_t code,
+                         spn_window_state *state);
 
 /* End all requests with this status. */
 void spn_window_fail(spn_window *window, int status);

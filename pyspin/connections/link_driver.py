@@ -8,7 +8,7 @@ import struct
 from typing import Any
 
 from pyspin._ffi import check, ffi, lib
-from pyspin.messages import ConnectionClosedError
+from pyspin.messages import AbstractSCPRequest, ConnectionClosedError
 
 from .link import link_of, new_window, sequences_of_link
 from .window_errors import error_of
@@ -59,13 +59,18 @@ class LinkDriver:
         """
         request = record[0]
         token = self._token
-        sequence = lib.spn_link_send(
-            self._link, self.window, token, data, len(data), _may_repeat(request, data)
-        )
+        try:
+            may_repeat = request.is_idempotent
+        except AttributeError:
+            may_repeat = lib.spn_scp_may_repeat(data, len(data))
+        sequence = lib.spn_link_send(self._link, self.window, token, data, len(data), may_repeat)
         if sequence >= 0:
             self._token = token + 1
             self.records[token] = record
-            request.scp_request_header.sequence = sequence
+            if isinstance(request, AbstractSCPRequest):
+                request.set_sequence(sequence)
+            else:
+                request.scp_request_header.sequence = sequence
             return True
         if sequence == -errno.EAGAIN:
             return False
@@ -105,10 +110,3 @@ class LinkDriver:
             error = (status and error_of(status, code, attempts, record[0], self._timeout)) or None
             outcomes.append((record, error, data[offset : offset + length], _PAD))
         return outcomes
-
-
-def _may_repeat(request: Any, data: bytes) -> bool:
-    try:
-        return bool(request.is_idempotent)
-    except AttributeError:
-        return bool(lib.spn_scp_may_repeat(data, len(data)))

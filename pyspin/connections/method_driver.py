@@ -12,11 +12,10 @@ import contextlib
 import errno
 import itertools
 import struct
-from time import monotonic_ns
 from typing import Any
 
 from pyspin._ffi import check, ffi, lib
-from pyspin.messages import ConnectionClosedError
+from pyspin.messages import ConnectionClosedError, SCPCommand
 
 from .link import new_window, share_of
 from .link_driver import Outcome, Record, Settings
@@ -33,6 +32,10 @@ _TIMEOUTS = {"TimeoutError", "SpinnmanTimeoutException"}
 _CLOSINGS = {"EOFError", "SpinnmanEOFException"}
 
 
+_FLEW = lib.SPN_WINDOW_FLEW
+_FULL = lib.SPN_WINDOW_FULL
+_UNKNOWN = (object(), False)
+_DECIDED_BY_ARGUMENTS = {int(SCPCommand.CMD_IPTAG), int(SCPCommand.CMD_ALLOC)}
 _tokens = itertools.count()
 
 
@@ -55,6 +58,10 @@ class MethodDriver:
         self._arrived: list[Outcome] = []
         self._to_send = ffi.new("uint64_t[]", _BATCH)
         self._state = ffi.new("spn_window_state *")
+        self._is_full = False  # it is no use to offer before something has happened
+        self._is_due = False  # time has passed that the window does not know of
+        # By class of request: a command, and whether it may be executed twice.
+        self._repeatable: dict[type, tuple[Any, bool]] = {}
         self._outcomes = ffi.new("spn_scp_outcome[]", _BATCH)
 
     def render(self, request: Any) -> bytes:
@@ -67,21 +74,35 @@ class MethodDriver:
 
     def offer(self, record: Record, data: bytes) -> bool:
         """Send a request, unless the window is full."""
-        request, window = record[0], self.window
-        token = next(_tokens)
-        sequence = lib.spn_window_submit(window, token, ffi.NULL, 0, _may_repeat(request))
-        if sequence == -errno.EAGAIN:
+        if self._is_full:
             return False
-        check(sequence)
+        request = record[0]
+        header = request.scp_request_header
+        command, may_repeat = self._repeatable.get(request.__class__, _UNKNOWN)
+        if command is not header.command:
+            may_repeat = self._learn(request, header.command)
+        token = next(_tokens)
+        code = lib.spn_window_offer(self.window, 0, token, may_repeat, self._state)
+        if code == -errno.EAGAIN:
+            self._is_full = True
+            return False
+        check(code)
         try:
-            request.scp_request_header.sequence = sequence
+            header.sequence = code & 0xFFFF
             data = self._get_scp_data(request)
         except BaseException:
-            lib.spn_window_forget(window, token)
+            lib.spn_window_forget(self.window, token)
             raise
         self._in_flight[token] = (self, record, data)
         self.count += 1
-        self._step()
+        self._is_full = code >= _FULL
+        if not code & _FLEW:
+            self._step()
+        else:
+            try:
+                self._send(data)
+            except Exception as error:
+                self._connection_failed(error)
         if self._has_closed:
             self._arrived = [ended for ended in self._arrived if ended[0] is not record]
             self.count -= 1
@@ -90,19 +111,23 @@ class MethodDriver:
 
     def wait(self, until_room: bool) -> list[Outcome]:
         """Wait for one reply, at most until something is due."""
-        if not self._arrived:
+        state = self._state
+        if self._is_due or state.todo:
             self._step()
-        if not self._arrived and self.count:
-            self._receive()
-        arrived, self._arrived = self._arrived, []
-        self.count -= len(arrived)
+        arrived = self._arrived
+        if not arrived and self.count:
+            self._receive(state.wait_ns * 1e-9)
+        self._is_full = False
+        if arrived:
+            self._arrived = []
+            self.count -= len(arrived)
         return arrived
 
     def _step(self) -> None:
         """Send what is to be sent now, and collect what has been given up."""
-        state = self._state
-        count = lib.spn_window_step(self.window, monotonic_ns(), self._to_send, _BATCH, state)
-        if state.ended:
+        self._is_due = False
+        count = lib.spn_window_step(self.window, 0, self._to_send, _BATCH, self._state)
+        if self._state.todo:
             self._arrived += self._ended()
         try:
             for i in range(count):
@@ -110,20 +135,35 @@ class MethodDriver:
         except Exception as error:
             self._connection_failed(error)
 
-    def _receive(self) -> None:
-        seconds = (self._state.deadline_ns - monotonic_ns()) * 1e-9
+    def _receive(self, seconds: float) -> None:
+        timeout = _WAIT_MIN if seconds < _WAIT_MIN else _WAIT_MAX if seconds > 1 else seconds
         try:
-            result, sequence, raw, offset = self._receive_scp_response(
-                timeout=min(max(seconds, _WAIT_MIN), _WAIT_MAX)
-            )
+            result, sequence, raw, offset = self._receive_scp_response(timeout=timeout)
         except Exception as error:
+            self._is_due = True
             self._connection_failed(error)
             return
-        code = getattr(result, "value", result)
-        token = lib.spn_window_match(self.window, monotonic_ns(), sequence & 0xFFFF, code)
-        if token >= 0:
-            owner, record, _ = self._in_flight.pop(token)
-            owner._arrived.append((record, None, raw, offset))
+        code = result if result.__class__ is int else getattr(result, "value", result)
+        token = lib.spn_window_match(self.window, 0, sequence & 0xFFFF, code, self._state)
+        if token < 0:
+            self._is_due = True
+            return
+        owner, record, _ = self._in_flight.pop(token)
+        owner._arrived.append((record, None, raw, offset))
+        if owner is not self:
+            owner._is_due = True
+
+    def _learn(self, request: Any, command: Any) -> bool:
+        """Return whether a request may be executed twice; remember what holds for its class."""
+        own = getattr(request, "is_idempotent", None)
+        if own is not None:
+            return bool(own)
+        number = int(getattr(command, "value", command))
+        head = _HEAD.pack(number, getattr(request, "argument_1", None) or 0)
+        may_repeat = bool(lib.spn_scp_may_repeat(head, len(head)))
+        if number not in _DECIDED_BY_ARGUMENTS:
+            self._repeatable[request.__class__] = command, may_repeat
+        return may_repeat
 
     def _ended(self) -> list[Outcome]:
         """Return those that ended without a reply."""
@@ -161,13 +201,3 @@ class MethodDriver:
         lib.spn_window_fail(self.window, -errno.EIO)
         while ended := self._ended():
             self._arrived += [(record, error, b"", 0) for record, _, _, _ in ended]
-
-
-def _may_repeat(request: Any) -> bool:
-    known = getattr(request, "is_idempotent", None)
-    if known is not None:
-        return bool(known)
-    command = request.scp_request_header.command
-    number = int(getattr(command, "value", command))
-    head = _HEAD.pack(number, getattr(request, "argument_1", None) or 0)
-    return bool(lib.spn_scp_may_repeat(head, len(head)))

@@ -95,9 +95,11 @@ class SCPRequestPipeLine:
             self._bucket.consume(driver.size_of(request, data))
         record = (request, callback, error_callback)
         while not driver.offer(record, data):
-            self._ready.extend(driver.wait(until_room=True))
-            if not self._is_delivering:
-                self._deliver()
+            outcomes = driver.wait(True)
+            if outcomes:
+                self._ready.extend(outcomes)
+                if not self._is_delivering:
+                    self._deliver()
 
     def finish(self) -> None:
         """Wait until every request has been answered or given up, and its callback called.

@@ -167,6 +167,7 @@ class AbstractSCPRequest(ABC, Generic[R_co]):
         "_destination",
         "_scp_request_header",
         "_sdp_header",
+        "_sequence",
         "_word",
     )
 
@@ -186,6 +187,7 @@ class AbstractSCPRequest(ABC, Generic[R_co]):
     ) -> None:
         self._sdp_header = sdp_header
         self._scp_request_header = scp_request_header
+        self._sequence = scp_request_header.sequence
         self._command = scp_request_header.command
         self._argument_1 = argument_1 or 0
         self._argument_2 = argument_2 or 0
@@ -228,6 +230,7 @@ class AbstractSCPRequest(ABC, Generic[R_co]):
         self._data = data
         self._sdp_header = None
         self._scp_request_header = None
+        self._sequence = 0
 
     @property
     def sdp_header(self) -> SDPHeader:
@@ -247,8 +250,16 @@ class AbstractSCPRequest(ABC, Generic[R_co]):
         """The command and the sequence number, whose changes are sent."""
         header = self._scp_request_header
         if header is None:
-            header = self._scp_request_header = SCPRequestHeader(self._command)
+            header = self._scp_request_header = SCPRequestHeader(self._command, self._sequence)
         return header
+
+    def set_sequence(self, sequence: int) -> None:
+        """Set the sequence number of `scp_request_header`, without making a header for it."""
+        header = self._scp_request_header
+        if header is None:
+            self._sequence = sequence
+        else:
+            header.sequence = sequence
 
     @property
     def argument_1(self) -> int:
@@ -288,7 +299,7 @@ class AbstractSCPRequest(ABC, Generic[R_co]):
             head += struct.pack("<III", self._argument_1, self._argument_2, self._argument_3)
             return head + self._data if self._data else head
         if scp is None:
-            command, sequence = self._command, 0
+            command, sequence = self._command, self._sequence
         else:
             command, sequence = scp.command, scp.sequence
         head = _REQUEST.pack(

@@ -453,29 +453,33 @@ static void test_a_window_takes_the_replies_of_another(void)
 
 static void test_a_driver_may_keep_the_bytes(void)
 {
-    open_window(2, 0);
-    int sequence = spn_window_submit(window, 5, NULL, 0, true);
     uint64_t tokens[4];
     spn_window_state state;
+    open_window(2, 0);
+    int code = spn_window_offer(window, now, 5, true, &state);
+    uint16_t number = (uint16_t)code;
+    CHECK_EQ(code & ~0xffff, SPN_WINDOW_FLEW);
+    CHECK_EQ(state.todo, 0);
+    CHECK_EQ(state.wait_ns, TIMEOUT);
+    CHECK_EQ(spn_window_step(window, now, tokens, 4, &state), 0);
+    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_P2P_BUSY, &state),
+             -1);
+    CHECK_EQ(state.wait_ns, 100 * MS);
+    now += state.wait_ns;
     CHECK_EQ(spn_window_step(window, now, tokens, 4, &state), 1);
     CHECK_EQ(tokens[0], 5);
-    CHECK_EQ(state.deadline_ns, now + TIMEOUT);
-    CHECK_EQ(spn_window_step(window, now, tokens, 4, &state), 0);
-    uint16_t number = (uint16_t)sequence;
-    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_P2P_BUSY), -1);
-    spn_window_step(window, now, tokens, 4, &state);
-    now = state.deadline_ns;
-    CHECK_EQ(spn_window_step(window, now, tokens, 4, &state), 1);
-    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK), 5);
-    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK), -1);
+    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK, &state), 5);
+    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK, &state), -1);
     CHECK_EQ(stats().ignored_late, 1);
-    spn_window_submit(window, 6, NULL, 0, true);
-    spn_window_submit(window, 7, NULL, 0, true);
+    spn_window_offer(window, now, 6, true, &state);
+    code = spn_window_offer(window, now, 7, true, &state);
+    CHECK_EQ(code & ~0xffff, SPN_WINDOW_FLEW | SPN_WINDOW_FULL);
+    CHECK_ERR(spn_window_offer(window, now, 8, true, &state), -EAGAIN);
     spn_window_forget(window, 7);
     CHECK_EQ(stats().in_progress, 1);
     spn_window_fail(window, -EIO);
     spn_window_step(window, now, tokens, 4, &state);
-    CHECK_EQ(state.ended, 1);
+    CHECK_EQ(state.todo, 1);
     CHECK_EQ(only().token, 6);
     close_window();
 }

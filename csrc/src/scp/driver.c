@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The window's public face, for a driver that has no socket of pyspin's: each
  * function takes the lock and does one step. */
+#include <errno.h>
+
+#include "base/clock.h"
 #include "scp/window.h"
 
 enum {
@@ -30,6 +33,8 @@ void spn_window_read_stats(spn_window *window, spn_window_stats *out)
 int spn_window_submit(spn_window *window, uint64_t token, const uint8_t *bytes,
                       size_t length, bool may_repeat)
 {
+    if (!bytes)
+        return -EINVAL;
     lock(window);
     int sequence = spni_window_submit_locked(window, token, bytes, length,
                                              may_repeat);
@@ -37,10 +42,53 @@ int spn_window_submit(spn_window *window, uint64_t token, const uint8_t *bytes,
     return sequence;
 }
 
+static uint64_t or_clock(uint64_t now_ns)
+{
+    return now_ns ? now_ns : spni_now_ns();
+}
+
+static void describe_locked(spn_window *window, uint64_t now_ns,
+                            spn_window_state *state)
+{
+    uint64_t deadline_ns = spni_window_deadline_locked(window);
+    *state = (spn_window_state){
+        .wait_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0,
+        .todo = window->again.count + window->fresh.count +
+                window->ended.count,
+    };
+}
+
+/* Send the request at once, if nothing is in its way. */
+static bool fly_locked(spn_window *window, uint64_t now_ns, uint64_t token)
+{
+    spni_request *first;
+    bool flies = spni_window_peek_locked(window, now_ns, &first, 1) == 1 &&
+                 first->token == token;
+    if (flies)
+        spni_window_sent_locked(window, now_ns, &first, 1);
+    return flies;
+}
+
+int spn_window_offer(spn_window *window, uint64_t now_ns, uint64_t token,
+                     bool may_repeat, spn_window_state *state)
+{
+    now_ns = or_clock(now_ns);
+    lock(window);
+    int code = spni_window_submit_locked(window, token, NULL, 0, may_repeat);
+    if (code >= 0 && fly_locked(window, now_ns, token))
+        code |= SPN_WINDOW_FLEW;
+    if (code >= 0 && !spni_window_has_room_locked(window))
+        code |= SPN_WINDOW_FULL;
+    describe_locked(window, now_ns, state);
+    unlock(window);
+    return code;
+}
+
 int spn_window_step(spn_window *window, uint64_t now_ns, uint64_t *tokens,
                     int count, spn_window_state *state)
 {
     spni_request *requests[BATCH];
+    now_ns = or_clock(now_ns);
     if (count > BATCH)
         count = BATCH;
     lock(window);
@@ -49,19 +97,19 @@ int spn_window_step(spn_window *window, uint64_t now_ns, uint64_t *tokens,
     for (int i = 0; i < count; i++)
         tokens[i] = requests[i]->token;
     spni_window_sent_locked(window, now_ns, requests, count);
-    *state = (spn_window_state){
-        .deadline_ns = spni_window_deadline_locked(window),
-        .ended = window->ended.count,
-    };
+    describe_locked(window, now_ns, state);
     unlock(window);
     return count;
 }
 
 int64_t spn_window_match(spn_window *window, uint64_t now_ns,
-                         uint16_t sequence, uint16_t code)
+                         uint16_t sequence, uint16_t code,
+                         spn_window_state *state)
 {
+    now_ns = or_clock(now_ns);
     lock(window);
     int64_t token = spni_window_match_locked(window, now_ns, sequence, code);
+    describe_locked(window, now_ns, state);
     unlock(window);
     return token;
 }

@@ -80,7 +80,7 @@ bool spni_window_has_room_locked(spn_window *window);
 spni_request *spni_window_get_locked(spn_window *window);
 void spni_window_put_locked(spn_window *window, spni_request *request);
 
-/* As spn_window_submit. */
+/* As spn_window_submit; `bytes` NULL: the driver has them. */
 int spni_window_submit_locked(spn_window *window, uint64_t token,
                               const uint8_t *bytes, size_t length,
                               bool may_repeat);
