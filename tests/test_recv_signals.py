@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from types import FrameType
 
 import pytest
 from receiving import small_heaps, stream_of, wait_until
 
 import pyspin
 import pyspin.recv
-from pyspin.recv import source
+from pyspin._ffi import lib
+from pyspin.recv import heap, source
 
 
 class Interruption(Exception):
@@ -146,12 +150,12 @@ def test_what_was_owned_as_a_handler_raised_comes_again(monkeypatch: pytest.Monk
     wait_until(lambda: stream.stopped, "end of the stream")
     wraps = 0
 
-    def wrap_and_raise(heap: object) -> object:
+    def wrap_and_raise(heap: object, owner: object) -> object:
         nonlocal wraps
         wraps += 1
         if wraps == 2:
             raise Interruption
-        return wrap(heap)
+        return wrap(heap, owner)
 
     wrap = source.wrap
     monkeypatch.setattr(source, "wrap", wrap_and_raise)
@@ -159,3 +163,40 @@ def test_what_was_owned_as_a_handler_raised_comes_again(monkeypatch: pytest.Monk
         stream.get_many(4)
     monkeypatch.undo()
     assert [heap.cnt for heap in stream] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("take", ["get", "get_nowait", "get_many", "__next__"])
+def test_a_handler_may_raise_wherever_python_lets_it(take: str) -> None:
+    """Signal handlers run where functions begin, among other places."""
+    live = lib.spn_heaps_live()
+    for entry in range(1, 20):
+        stream = stream_of(small_heaps(5), ring_heaps=8)
+        wait_until(lambda stream=stream: stream.stopped, "end of the stream")
+        entries = 0
+
+        def trace(frame: FrameType, event: str, _: object, entry: int = entry) -> None:
+            nonlocal entries
+            entries += frame.f_code.co_filename in (source.__file__, heap.__file__)
+            if entries == entry:
+                raise Interruption
+
+        taken: list[int] = []
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            got = getattr(stream, take)(*[3] * (take == "get_many"))
+        except Interruption:
+            pass
+        else:
+            taken = [each.cnt for each in (got if take == "get_many" else [got])]
+            del got
+        finally:
+            sys.settrace(before)
+        assert taken + [each.cnt for each in stream] == [1, 2, 3, 4, 5]
+        if entries < entry:
+            break
+    else:
+        pytest.fail("it never ran to its end")
+    del stream
+    gc.collect()
+    assert lib.spn_heaps_live() == live

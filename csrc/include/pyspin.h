@@ -207,6 +207,9 @@ typedef struct {
 void spn_heap_ref(spn_heap *heap);
 void spn_heap_unref(spn_heap *heap);
 
+/* Unref what lies in a slot, unless NULL, which it becomes. */
+void spn_heap_clear(spn_heap **slot);
+
 /* Heaps that exist, in assembly, in rings and with their users. */
 size_t spn_heaps_live(void);
 
@@ -234,9 +237,9 @@ int spn_ring_try_pop(spn_ring *ring, spn_heap **heaps, int count);
 int spn_ring_pop(spn_ring *ring, int timeout_ms, spn_heap **heaps, int count);
 
 /* Give back what was popped and cannot be used now; the references go to the
- * ring, and these heaps come first at the next pop. NULL ones are passed over.
- * Ring full or stopped: the same. */
-void spn_ring_give_back(spn_ring *ring, spn_heap *const *heaps, int count);
+ * ring, and these heaps come first at the next pop. NULL ones are passed over;
+ * all become NULL. Ring full or stopped: the same. */
+void spn_ring_give_back(spn_ring *ring, spn_heap **heaps, int count);
 
 /* An eventfd that polls readable exactly while try_pop would not return
  * -EAGAIN, for ever after stop. Made at the first call; lives as long as the

@@ -75,11 +75,12 @@ def _flavour(heap_address_bits: int, bug_compat: int) -> Flavour:
 class _AnyHeap:
     """What complete and incomplete heaps have in common. Any thread may read one."""
 
-    __slots__ = ("__weakref__", "_array", "_heap")
+    __slots__ = ("__weakref__", "_array", "_heap", "_owner")
 
     # Only `wrap` makes heaps; it fills these without the cost of calling an __init__.
     _array: Bytes | None
     _heap: Any
+    _owner: Any
 
     @property
     def cnt(self) -> int:
@@ -148,7 +149,7 @@ class Heap(_AnyHeap):
             # A pointer that holds the heap, a buffer that holds the pointer, an array that
             # holds the buffer: a third of the time of numpy's array interface.
             if heap.payload:
-                payload = _gc(heap.payload, partial(_keep, heap))
+                payload = _gc(heap.payload, partial(_keep, self._owner))
                 array = np.frombuffer(_buffer(payload, heap.payload_length), _BYTE)
             else:
                 array = np.empty(0, _BYTE)
@@ -216,19 +217,18 @@ class IncompleteHeap(_AnyHeap):
         ]
 
 
-def own_heap(pointer: Any) -> Any:
-    """Return the owner of a reference that the C library has handed over."""
-    return _gc(pointer, _unref)
-
-
 def own_heaps(pointers: list[Any]) -> Iterator[Any]:
-    """Do the same for several; running through it runs no Python, so no signal handler."""
+    """Return the owners of references that the C library has handed over.
+
+    Running through it runs no Python, so no signal handler.
+    """
     return map(_gc, pointers, repeat(_unref))
 
 
-def wrap(heap: Any) -> Heap | IncompleteHeap:
-    """Return the Python face of an owned C heap."""
+def wrap(heap: Any, owner: Any) -> Heap | IncompleteHeap:
+    """Return the Python face of a C heap, which lives as long as `owner`."""
     wrapped: Heap | IncompleteHeap = _new(Heap if heap.is_contiguous else IncompleteHeap)
     wrapped._heap = heap
+    wrapped._owner = owner
     wrapped._array = None
     return wrapped

@@ -17,17 +17,19 @@ from typing import Any
 from .._ffi import check, ffi, lib
 from ..arguments import INT_MAX, integer, seconds
 from ..errors import Empty, Stopped
-from .heap import Heap, IncompleteHeap, own_heap, own_heaps, wrap
+from .heap import Heap, IncompleteHeap, own_heaps, wrap
 
 AnyHeap = Heap | IncompleteHeap
 
-_ONE = ffi.typeof("spn_heap *[1]")
+_SLOT = ffi.typeof("spn_heap **")
 _MANY = ffi.typeof("spn_heap *[]")
 _INTERRUPTED = -errno.EINTR
 _NOTHING = -errno.EAGAIN
 _FOREVER = -1
 
 _new: Callable[..., Any] = ffi.new  # of types looked up once, above
+_gc: Callable[..., Any] = ffi.gc
+_clear = lib.spn_heap_clear
 _pop = lib.spn_ring_pop
 _give_back = lib.spn_ring_give_back
 
@@ -103,21 +105,22 @@ class HeapSource:
     def _take(self, timeout_ms: int) -> AnyHeap | None:
         """Take a heap; None when time runs out or, unless waiting for ever, on a signal."""
         ring = self._ring
-        out = _new(_ONE)
-        while True:
-            try:
-                count = _pop(ring, timeout_ms, out, 1)
-            except BaseException:
-                _give_back(ring, out, 1)
-                raise
-            if count == 1:
-                return wrap(own_heap(out[0]))
-            if count == _NOTHING:
-                return None
-            if count != _INTERRUPTED:
-                check(count)
-            elif timeout_ms != _FOREVER:
-                return None
+        # Whatever C puts there has an owner from the start.
+        slot = _gc(_new(_SLOT), _clear)
+        try:
+            while True:
+                count = _pop(ring, timeout_ms, slot, 1)
+                if count == 1:
+                    return wrap(slot[0], slot)
+                if count == _NOTHING:
+                    return None
+                if count != _INTERRUPTED:
+                    check(count)
+                elif timeout_ms != _FOREVER:
+                    return None
+        except BaseException:
+            _give_back(ring, slot, 1)
+            raise
 
     def _take_many(self, timeout_ms: int, max_count: int) -> list[AnyHeap] | None:
         """Take heaps; None when time runs out or on a signal."""
@@ -127,7 +130,7 @@ class HeapSource:
             count = _pop(self._ring, timeout_ms, out, max_count)
             if count > 0:
                 owned.extend(own_heaps(ffi.unpack(out, count)))
-                return list(map(wrap, owned))
+                return list(map(wrap, owned, owned))
         except BaseException:
             for heap in owned:
                 lib.spn_heap_ref(heap)

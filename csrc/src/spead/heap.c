@@ -51,6 +51,12 @@ void spn_heap_unref(spn_heap *heap)
     spni_heap_count_live(-1);
 }
 
+void spn_heap_clear(spn_heap **slot)
+{
+    spn_heap_unref(*slot);
+    *slot = NULL;
+}
+
 void spni_heap_queue_init(spni_heap_queue *queue)
 {
     queue->head = NULL;

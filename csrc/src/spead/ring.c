@@ -375,7 +375,7 @@ int spn_ring_pop(spn_ring *ring, int timeout_ms, spn_heap **heaps, int count)
     return taken == -EAGAIN ? slept : taken;
 }
 
-void spn_ring_give_back(spn_ring *ring, spn_heap *const *heaps, int count)
+void spn_ring_give_back(spn_ring *ring, spn_heap **heaps, int count)
 {
     size_t before;
     bool some;
@@ -385,6 +385,7 @@ void spn_ring_give_back(spn_ring *ring, spn_heap *const *heaps, int count)
     for (int i = 0; i < count; i++) {
         if (heaps[i] != NULL)
             spni_heap_queue_push(&ring->returned, (spni_heap *)heaps[i]);
+        heaps[i] = NULL;
     }
     some = ring->returned.count > before;
     if (some) {
