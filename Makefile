@@ -47,6 +47,8 @@ ROUNDS ?= 7
 bench: $(BENCH)/.bench
 	$(BENCH)/bin/python tools/bench/run.py --rounds $(ROUNDS)
 	$(BENCH)/bin/python tools/bench/scp.py --rounds $(ROUNDS)
+	$(BENCH)/bin/python tools/bench/listener.py --rounds $(ROUNDS)
+	$(BENCH)/bin/python tools/bench/token_bucket.py --rounds $(ROUNDS)
 	$(BENCH)/bin/python tools/bench/report.py
 
 check:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write docs/performance.md and its plots from the figures of `run.py` and `scp.py`.
+"""Write docs/performance.md and its plots from the figures in build/bench.
 
-    python tools/bench/report.py [--spead build/bench/spead.json] [--scp build/bench/scp.json]
+    python tools/bench/report.py
+
+They come from `run.py`, `scp.py`, `listener.py` and `token_bucket.py`.
 
 The text between the marks of docs/performance.md is made here; what stands outside them is
 written by hand.
@@ -16,6 +18,7 @@ import statistics
 from pathlib import Path
 
 import matplotlib
+import scp
 from cases import CASES, Case, Goal
 from run import BUILD, GROWTH
 
@@ -211,6 +214,13 @@ def spead_part(document: dict) -> list[str]:
     for case in CASES:
         if case.name in results:
             lines += case_table(case, results[case.name])
+    if document.get("instructions"):
+        counts = ", ".join(f"{v:.0f} at {k} bytes" for k, v in document["instructions"].items())
+        lines += [
+            "Instructions that a packet costs from memory, its copy and its making included, "
+            f"counted by callgrind: {counts}.",
+            "",
+        ]
     return lines + growth(document["growth"])
 
 
@@ -225,12 +235,95 @@ def write(part: str, lines: list[str]) -> None:
     PAGE.write_text(re.sub(pattern, lambda _: f"{begin}\n{body}\n{end}", page, flags=re.S))
 
 
+def listener_part(results: dict[str, list[dict]]) -> list[str]:
+    lines = [
+        "**ConnectionListener: a burst of 100 000 datagrams of 64 bytes, one callback**",
+        "",
+        "| | offered/s | messages/s | lost | out of order | CPU us/message |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, runs in results.items():
+        middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        lines.append(
+            f"| {name} | {middle['offered']:,.0f} | {middle['rate']:,.0f} | {middle['lost']:,.0f} "
+            f"| {middle['inversions']:,.0f} | {middle['cpu_us']:.2f} |"
+        )
+    return [*lines, ""]
+
+
+def token_bucket_part(results: dict[str, list[dict]]) -> list[str]:
+    lines = [
+        "**TokenBucket: calls a second without blocking, and the share of the nominal rate that a "
+        "blocked caller gets in a second**",
+        "",
+        "| | " + " | ".join(results) + " |",
+        "|---|" + "---|" * len(results),
+    ]
+    for key in next(iter(results.values()))[0]:
+        cells = [statistics.median(run[key] for run in runs) for runs in results.values()]
+        shown = [f"{cell:,.0f}/s" if cell > 100 else f"{cell:.4f}" for cell in cells]
+        lines.append(f"| {key} | " + " | ".join(shown) + " |")
+    return [*lines, ""]
+
+
+def plot_scp(results: dict[str, Rounds]) -> list[str]:
+    """Draw the requests a second of each case on a logarithmic axis."""
+    names = [case.name for case in scp.CASES if case.name in results]
+    figure, axes = plt.subplots(figsize=(9, 0.8 * len(names) + 0.6))
+    for row, name in enumerate(names):
+        contenders = list(results[name].items())
+        for i, (contender, runs) in enumerate(contenders):
+            rate = statistics.median(run["rate"] for run in runs)
+            height = 0.8 / len(contenders)
+            place = row - 0.4 + height * (i + 0.5)
+            colour = "#7f7f7f" if contender.startswith("bare") else "#1f77b4"
+            axes.barh(
+                place, rate, height * 0.9, color="#d62728" if contender == "SpiNNMan" else colour
+            )
+            axes.annotate(
+                contender,
+                (rate, place),
+                (3, 0),
+                textcoords="offset points",
+                fontsize=6,
+                va="center",
+            )
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlabel("requests a second (more is better)")
+    axes.grid(axis="x", alpha=0.3)
+    return _save(figure, "scp", "SCP requests a second")
+
+
+def spinnaker_part() -> list[str]:
+    lines: list[str] = []
+    path = BUILD / "scp.json"
+    if path.exists():
+        document = json.loads(path.read_text())
+        lines += [
+            f"Measured on {document['date']}, {document['rounds']} rounds, contenders in turn; the "
+            "server is pinned to processor 0, the client to processor 1. `bare read 32` is the C "
+            "client without a library at a window of 32.",
+            "",
+            *plot_scp(document["results"]),
+            *scp.section(document).splitlines(),
+            "",
+        ]
+    for name, part in (("listener", listener_part), ("token_bucket", token_bucket_part)):
+        path = BUILD / f"{name}.json"
+        if path.exists():
+            lines += part(json.loads(path.read_text()))
+    return lines
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--spead", type=Path, default=BUILD / "spead.json")
-    arguments = parser.parse_args()
-    if arguments.spead.exists():
-        write("spead", spead_part(json.loads(arguments.spead.read_text())))
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    spead = BUILD / "spead.json"
+    if spead.exists():
+        write("spead", spead_part(json.loads(spead.read_text())))
+    if lines := spinnaker_part():
+        write("scp", lines)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import argparse
 import json
 import os
 import platform
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -249,6 +251,37 @@ def measure_growth(rounds: int) -> dict[str, list[Figures]]:
     return series
 
 
+def instructions() -> dict[str, float]:
+    """Return the instructions that the library spends on a packet, payload size by size.
+
+    Counted by callgrind (where it is installed) as the difference between two runs; what the
+    program spends on making the packets is counted in.
+    """
+    if shutil.which("valgrind") is None:
+        return {}
+    root = HERE.parent.parent
+    sources = [str(path) for path in sorted(root.glob("csrc/src/*/*.c"))]
+    program = str(BUILD / "memory_receive")
+    flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-pthread"]
+    includes = [f"-I{root / 'csrc' / part}" for part in ("include", "src")]
+    source = str(HERE / "memory_receive.c")
+    subprocess.run(["cc", *flags, *includes, source, *sources, "-o", program], check=True)
+    found = {}
+    for payload in (1424,):  # larger copies are one `rep movsb`, counted a byte at a time
+        few, many = (_count_instructions(program, payload, heaps) for heaps in (16, 48))
+        found[str(payload)] = (many - few) / (32 * -(-MIB // payload))
+    return found
+
+
+def _count_instructions(program: str, payload: int, heaps: int) -> int:
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+    command += [program, str(payload), str(MIB), str(heaps)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    match = re.search(r"Collected : (\d+)", run.stderr)
+    assert match is not None
+    return int(match[1])
+
+
 def machine() -> dict[str, str]:
     """Return what the figures depend on."""
     model = next(
@@ -288,6 +321,7 @@ def main() -> None:
         "date": time.strftime("%Y-%m-%d"),
         "results": results,
         "growth": growth,
+        "instructions": {} if arguments.only else instructions(),
     }
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(document, indent=1))

@@ -6,11 +6,11 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import pyspin.recv.asyncio
-import pyspin.send
 
 import pyspin
 import pyspin.recv
+import pyspin.recv.asyncio
+import pyspin.send
 
 NAME = "pyspin"
 
