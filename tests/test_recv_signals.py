@@ -176,22 +176,22 @@ def test_a_handler_may_raise_wherever_python_lets_it(take: str) -> None:
 
         def trace(frame: FrameType, event: str, _: object, entry: int = entry) -> None:
             nonlocal entries
-            entries += frame.f_code.co_filename in (source.__file__, heap.__file__)
-            if entries == entry:
-                raise Interruption
+            if frame.f_code.co_filename in (source.__file__, heap.__file__):
+                entries += 1
+                if entries == entry:
+                    raise Interruption
 
-        taken: list[int] = []
+        got: list[pyspin.recv.Heap] = []
         before = sys.gettrace()
         sys.settrace(trace)
         try:
             got = getattr(stream, take)(*[3] * (take == "get_many"))
         except Interruption:
             pass
-        else:
-            taken = [each.cnt for each in (got if take == "get_many" else [got])]
-            del got
         finally:
             sys.settrace(before)
+        taken = [each.cnt for each in (got if isinstance(got, list) else [got])]
+        del got
         assert taken + [each.cnt for each in stream] == [1, 2, 3, 4, 5]
         if entries < entry:
             break
