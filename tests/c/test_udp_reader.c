@@ -233,6 +233,32 @@ static void counts_kernel_drops(void)
     close_receiver(&u);
 }
 
+/* A socket that keeps a queue of errors stays ready until it is empty. */
+static void counts_errors_and_goes_on(void)
+{
+    udp_receiver u = {.r = receiver_new(plain, 4)};
+    struct sockaddr_in nobody = {
+        .sin_family = AF_INET,
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    socklen_t size = sizeof nobody;
+    int one = 1, closed = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK_EQ(bind(closed, (struct sockaddr *)&nobody, size), 0);
+    CHECK_EQ(getsockname(closed, (struct sockaddr *)&nobody, &size), 0);
+    close(closed);
+    udp_pair(&u.in, &u.out);
+    CHECK_EQ(setsockopt(u.in, IPPROTO_IP, IP_RECVERR, &one, sizeof one), 0);
+    CHECK_EQ(sendto(u.in, payload, 8, 0, (struct sockaddr *)&nobody, size), 8);
+    CHECK_EQ(spn_stream_add_udp_reader(u.r.stream, u.in, &bouncing), 0);
+    while (receiver_stats(&u.r).socket_errors == 0)
+        sched_yield();
+    send_one_by_one(u.out, 1);
+    expect_heap(&u, 1);
+    /* The pending error, and that in the queue. */
+    CHECK(receiver_stats(&u.r).socket_errors <= 2);
+    close_receiver(&u);
+}
+
 static void closes_the_socket_of_a_stopped_stream(void)
 {
     udp_receiver u = {.r = receiver_new(plain, 1)};
@@ -294,6 +320,7 @@ int main(void)
         keeps_its_place_in_a_batch(i & 1, i & 2);
     suspends_only_its_own_stream();
     counts_kernel_drops();
+    counts_errors_and_goes_on();
     closes_the_socket_of_a_stopped_stream();
     leaves_a_bad_descriptor_to_its_owner();
     two_streams_share_a_ring();

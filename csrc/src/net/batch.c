@@ -25,6 +25,7 @@ enum {
      * level) when it is copied on. */
     CALL_SIZE = 256 << 10,
     MESSAGES_MIN = 4,
+    ERRORS_MAX = 64, /* a call */
 };
 
 static void land_in_slot(spni_batch *batch, unsigned message)
@@ -142,6 +143,23 @@ int spni_batch_receive(spni_batch *batch, int fd, unsigned led)
     }
     batch->count = (unsigned)count;
     measure(batch);
+    return count;
+}
+
+unsigned spni_batch_drain_errors(int fd)
+{
+    uint8_t control[512];
+    unsigned count = 0;
+
+    while (count < ERRORS_MAX) {
+        struct msghdr header = {
+            .msg_control = control,
+            .msg_controllen = sizeof control,
+        };
+        if (recvmsg(fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+            break;
+        count++;
+    }
     return count;
 }
 

@@ -145,6 +145,19 @@ static void rest(udp_reader *reader, uint64_t now_ns)
         spni_loop_rest(reader->base.stream->loop, now_ns + wait_ns);
 }
 
+/* Errors of the network that came back, such as ICMP's. */
+static void count_errors(udp_reader *reader, int code, uint32_t events)
+{
+    spn_stream *stream = reader->base.stream;
+
+    stream->work.socket_errors +=
+        code < 0 && code != -EAGAIN && code != -EINTR;
+    if (events & EPOLLERR)
+        stream->work.socket_errors +=
+            spni_batch_drain_errors(reader->handler.fd);
+    spni_stream_end_batch(stream, 0);
+}
+
 static void ready(spni_handler *handler, uint32_t events)
 {
     udp_reader *reader =
@@ -153,12 +166,8 @@ static void ready(spni_handler *handler, uint32_t events)
     uint64_t now_ns;
     int code = receive(reader);
 
-    (void)events;
     if (code <= 0) {
-        /* Errors of the network that came back, such as ICMP's. */
-        stream->work.socket_errors +=
-            code < 0 && code != -EAGAIN && code != -EINTR;
-        spni_stream_end_batch(stream, 0);
+        count_errors(reader, code, events);
         return;
     }
     now_ns = spni_now_ns();
