@@ -2,6 +2,7 @@
 """UDP connections: whole datagrams, exact deadlines, errors, and closing under a waiter."""
 
 import errno
+import gc
 import os
 import resource
 import selectors
@@ -252,3 +253,35 @@ def test_a_socket_of_the_system_hears_it(pair):
         plain.settimeout(PATIENCE)
         pair[0].send_to(b"plain", plain.getsockname())
         assert plain.recvfrom(100) == (b"plain", ("127.0.0.1", pair[0].local_port))
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"local_port": 65536}, "local_port"),
+        ({"local_port": -1}, "local_port"),
+        ({"remote_host": "127.0.0.1", "remote_port": 65536 + 17893}, "remote_port"),
+        ({"receive_buffer_size": 0}, "receive_buffer_size"),
+        ({"receive_buffer_size": 2**40}, "receive_buffer_size"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, name):
+    with pytest.raises(ValueError, match=name):
+        UDPConnection(**settings)
+
+
+def test_a_connection_that_cannot_be_made_leaves_no_socket():
+    with pytest.raises(TypeError):
+        UDPConnection(local_port=1.5)
+    gc.collect()  # a socket left over would be a ResourceWarning
+
+
+def test_a_name_that_cannot_be_one_is_not_found():
+    with pytest.raises(SpinnakerIOError):
+        UDPConnection(remote_host="x" * 100, remote_port=1)
+
+
+def test_a_timeout_may_be_for_ever(pair):
+    pair[0].send_to(b"first", ("127.0.0.1", pair[1].local_port))
+    assert pair[1].is_ready_to_receive(float("inf"))
+    assert pair[1].receive(float("inf")) == b"first"

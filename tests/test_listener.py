@@ -17,6 +17,7 @@ from pyspin.connections import (
     SDPConnection,
     UDPConnection,
 )
+from pyspin.connections.source import InboxSource
 from pyspin.messages import (
     ConnectionClosedError,
     EventStopRequest,
@@ -480,6 +481,36 @@ def test_what_a_burst_loses_is_counted(listener, here, sender):
 def test_settings_out_of_range_are_refused(here, settings, name):
     with pytest.raises(ValueError, match=name):
         ConnectionListener(here, **settings)
+
+
+@pytest.mark.parametrize("timeout", [0, 1e12, float("inf")])
+def test_a_timeout_may_be_nothing_or_for_ever(here, sender, timeout):
+    got = []
+    with ConnectionListener(here, timeout=timeout) as listener:
+        listener.add_callback(got.append)
+        listener.start()
+        sender.send_to(b"one", ("127.0.0.1", here.local_port))
+        until(lambda: got == [b"one"])
+        assert listener.failure is None
+
+
+def test_a_timeout_of_nothing_keeps_no_thread_busy(here, sender, monkeypatch):
+    takes = []
+    take = InboxSource.take
+
+    def counted(source, timeout):
+        takes.append(timeout)
+        return take(source, timeout)
+
+    monkeypatch.setattr(InboxSource, "take", counted)
+    got = []
+    with ConnectionListener(here, timeout=0) as listener:
+        listener.add_callback(got.append)
+        listener.start()
+        for number in range(20):
+            sender.send_to(b"one", ("127.0.0.1", here.local_port))
+            until(lambda number=number: len(got) > number)
+    assert len(takes) <= 22
 
 
 def test_what_cannot_be_called_is_refused(listener):

@@ -21,6 +21,8 @@ T = TypeVar("T")
 # Messages that may wait for one callback, and bytes that may wait before that.
 _MAX_BACKLOG = 1 << 18
 _BUFFER_SIZE = 64 << 20
+# For ever, to threads and selectors that take no more.
+_MAX_TIMEOUT = threading.TIMEOUT_MAX / 2
 # The C queue must take the largest datagram.
 _MIN_BUFFER_SIZE = 1 << 17
 
@@ -79,7 +81,7 @@ class ConnectionListener(threading.Thread, Generic[T]):
         name = f"listener of {connection}"
         super().__init__(name=name, daemon=True)
         self._connection = connection
-        self._wait = timeout
+        self._wait = min(timeout, _MAX_TIMEOUT)
         self._buffer_size = buffer_size
         self._delivery = Delivery(n_processes, ordered, max_backlog, name)
         self._n_messages = 0

@@ -27,6 +27,7 @@ _BATCH_BYTES = 1 << 20
 # How many messages of a foreign connection are handed on together at most.
 _FOREIGN_BATCH = 64
 _MAX_TIMEOUT_MS = 2**31 - 1
+_MIN_WAIT = 1.0
 
 
 class MessageSource(ABC):
@@ -72,7 +73,8 @@ class InboxSource(MessageSource):
         self._lengths = ffi.new("uint32_t[]", _BATCH)
 
     def take(self, timeout: float) -> list[Any]:
-        timeout_ms = min(math.ceil(timeout * 1000), _MAX_TIMEOUT_MS)
+        # `stop` wakes it, so there is no need to come back often.
+        timeout_ms = math.ceil(min(max(timeout, _MIN_WAIT) * 1000, _MAX_TIMEOUT_MS))
         count = lib.spn_inbox_pop(
             self._inbox, timeout_ms, self._memory, _BATCH_BYTES, self._lengths, _BATCH
         )

@@ -39,6 +39,7 @@ _SO_RCVBUFFORCE = 33
 
 _MAX_DATAGRAM = 65536
 _RECEIVE_BUFFER = 4 << 20
+_RECEIVE_BUFFER_MAX = 2**30 - 1  # the system doubles it, in an int
 _MAX_POLL_MS = 2**31 - 1
 
 Address = tuple[str, int]
@@ -70,6 +71,13 @@ class UDPConnection(Connection):
         self._drops = 0
         self._is_closed = False
         self._remote: Address | None = None
+        _check_port("local_port", local_port)
+        _check_port("remote_port", remote_port)
+        if not 0 < receive_buffer_size <= _RECEIVE_BUFFER_MAX:
+            raise ValueError(
+                f"receive_buffer_size must be in 1..{_RECEIVE_BUFFER_MAX}, "
+                f"not {receive_buffer_size}"
+            )
         family, local, remote = _addresses(local_host, local_port, remote_host, remote_port)
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         try:
@@ -80,9 +88,11 @@ class UDPConnection(Connection):
                 self._socket.connect(remote)
                 self._remote = remote[:2]
             self._local: Address = self._socket.getsockname()[:2]
-        except OSError as error:
+        except BaseException as error:
             self._socket.close()
-            raise _io_error("open", error) from error
+            if isinstance(error, OSError):
+                raise _io_error("open", error) from error
+            raise
 
     @property
     def local_ip_address(self) -> str:
@@ -251,6 +261,11 @@ class UDPConnection(Connection):
         return f"<{type(self).__name__} {local} <-> {remote}{state}>"
 
 
+def _check_port(name: str, port: int | None) -> None:
+    if port is not None and not 0 <= port <= 0xFFFF:
+        raise ValueError(f"{name} must be None or in 0..65535, not {port}")
+
+
 def _text(address: Address) -> str:
     return f"{address[0]}:{address[1]}"
 
@@ -273,6 +288,8 @@ def _addresses(
             local = ("" if family == socket.AF_INET else "::", local_port or 0)
     except OSError as error:
         raise _io_error("look up a host", error) from error
+    except UnicodeError as error:  # a name that cannot be one
+        raise SpinnakerIOError(f"cannot look up a host: {error}", errno.EINVAL) from error
     return family, local, remote
 
 
@@ -313,4 +330,5 @@ def seconds_left(deadline: float | None) -> float | None:
 def _milliseconds(deadline: float | None) -> int:
     if deadline is None:
         return -1
-    return min(max(0, math.ceil((deadline - time.monotonic()) * 1000)), _MAX_POLL_MS)
+    left = min((deadline - time.monotonic()) * 1000, _MAX_POLL_MS)
+    return max(0, math.ceil(left))
