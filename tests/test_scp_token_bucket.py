@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,8 +36,9 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     it = Clock()
     monkeypatch.setattr(token_bucket, "monotonic", it.monotonic)
-    monkeypatch.setattr(token_bucket.time, "sleep", it.sleep)
-    monkeypatch.setattr(token_bucket.asyncio, "sleep", it.asleep)
+    # Not time.sleep itself: other threads sleep too.
+    monkeypatch.setattr(token_bucket, "time", SimpleNamespace(sleep=it.sleep))
+    monkeypatch.setattr(token_bucket, "asyncio", SimpleNamespace(sleep=it.asleep))
     return it
 
 
@@ -122,6 +124,28 @@ def test_what_was_made_up_for_does_not_keep(clock: Clock) -> None:
     assert taken == 10
 
 
+def test_what_was_made_up_for_does_not_come_back(clock: Clock) -> None:
+    clock.late = 0.03
+    bucket = TokenBucket(10, 1000)
+    bucket.consume(10)
+    bucket.consume(10)
+    for _ in range(1000):  # used less than it gains, but often
+        clock.now += 0.02
+        bucket.consume(1, block=False)
+    taken = 0
+    while bucket.consume(1, block=False):
+        taken += 1
+    assert taken <= 10
+
+
+def test_a_very_slow_bucket_can_be_waited_for(clock: Clock) -> None:
+    bucket = TokenBucket(10, 1e-11)
+    bucket.consume(10)
+    assert bucket.consume(1)
+    assert max(clock.sleeps) <= 1e9  # as much as time.sleep takes
+    assert clock.now >= 0.999e11
+
+
 @pytest.mark.parametrize("block", [True, False])
 @pytest.mark.parametrize("tokens", [81, 1e9, math.inf, math.nan, -1])
 def test_what_it_cannot_hold_is_an_error(clock: Clock, tokens: float, block: bool) -> None:
@@ -142,7 +166,9 @@ def test_a_bucket_that_never_fills_does_not_wait(clock: Clock, rate: float) -> N
     assert clock.sleeps == []
 
 
-@pytest.mark.parametrize(("tokens", "rate"), [(-1, 1), (math.nan, 1), (1, math.nan)])
+@pytest.mark.parametrize(
+    ("tokens", "rate"), [(-1, 1), (math.nan, 1), (1, math.nan), (math.inf, 1), (1, math.inf)]
+)
 def test_bad_buckets_are_refused(tokens: float, rate: float) -> None:
     with pytest.raises(ValueError, match="must be"):
         TokenBucket(tokens, rate)

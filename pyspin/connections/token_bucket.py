@@ -12,6 +12,10 @@ from time import monotonic
 # beyond the capacity, or a bucket that holds one helping could never reach its rate; but not
 # more than this many seconds of it, so that a stopped process does not burst when it goes on.
 _LATE_MAX = 0.05
+# Calls that follow one another faster than this find what flowed in between kept as well.
+_BRIEF = 0.001
+# Longer than this some systems cannot sleep.
+_SLEEP_MAX = 1e9
 
 
 class TokenBucket:
@@ -30,12 +34,12 @@ class TokenBucket:
         """Make a full bucket that holds `tokens` and gains `fill_rate` tokens a second.
 
         A bucket whose rate is zero or below never gains any. ValueError if `tokens` is
-        negative, or either is not a number.
+        negative, or either is not a finite number.
         """
-        if not tokens >= 0:
-            raise ValueError(f"tokens must be at least 0, not {tokens}")
-        if math.isnan(fill_rate):
-            raise ValueError(f"fill_rate must be a number, not {fill_rate}")
+        if not 0 <= tokens < math.inf:
+            raise ValueError(f"tokens must be at least 0 and finite, not {tokens}")
+        if not math.isfinite(fill_rate):
+            raise ValueError(f"fill_rate must be a finite number, not {fill_rate}")
         self._capacity = float(tokens)
         self._rate = max(float(fill_rate), 0.0)
         self._balance = self._capacity
@@ -68,7 +72,7 @@ class TokenBucket:
         if not block or not self._rate:
             return False
         while (wait := self._take_or_wait(tokens)) > 0:
-            time.sleep(wait)
+            time.sleep(min(wait, _SLEEP_MAX))
         return True
 
     async def consume_async(self, tokens: float) -> bool:
@@ -78,7 +82,7 @@ class TokenBucket:
         if tokens > self._balance and not self._rate:
             return False
         while (wait := self._take_or_wait(tokens)) > 0:
-            await asyncio.sleep(wait)
+            await asyncio.sleep(min(wait, _SLEEP_MAX))
         return True
 
     def _check(self, tokens: float) -> None:
@@ -87,8 +91,11 @@ class TokenBucket:
 
     def _clip(self, balance: float, now: float) -> float:
         """Return what an over-full bucket keeps at `now`."""
-        if now - self._stamp > _LATE_MAX:
+        idle = now - self._stamp
+        if idle > _LATE_MAX or self._balance <= self._capacity:
             self._limit = self._capacity
+        elif idle > _BRIEF:
+            self._limit = self._balance
         return min(balance, self._limit)
 
     def _refill(self) -> float:
