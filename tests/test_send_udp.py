@@ -18,7 +18,7 @@ from sending import DEADLINE, check_arrives, has_datagram, make_heap, packets_of
 import pyspin
 from pyspin import Flavour
 from pyspin.errors import Stopped
-from pyspin.send import Heap, StreamConfig, UdpStream
+from pyspin.send import Heap, StreamConfig, UdpStream, sender
 from pyspin.threads import ThreadPool
 
 SLOW = StreamConfig(rate=100.0, burst_size=4000, max_heaps=2)
@@ -403,6 +403,35 @@ def test_a_signal_interrupts_the_wait_and_the_values_live_on(pool, alarms):
         stream.stop()
         with pytest.raises(Stopped):
             stream.send_heap(make_heap())
+        gc.collect()
+        assert reference() is None
+
+
+def test_a_heap_is_let_go_if_a_handler_raised_as_it_was_sent(pool, monkeypatch):
+    value = np.ones(5000, np.uint8)
+    reference = weakref.ref(value)
+    heap = Heap()
+    heap.add_item(pyspin.Item(0x1000, "x", "", value.shape, value.dtype, value=value))
+    del value
+
+    class InterruptedLib:
+        def __getattr__(self, name):
+            return getattr(lib, name)
+
+        def spn_sender_submit(self, *arguments):
+            lib.spn_sender_submit(*arguments)
+            raise Interrupted
+
+    lib = sender.lib
+    with receiver() as sock, UdpStream(pool, *sock.getsockname()) as stream:
+        monkeypatch.setattr(sender, "lib", InterruptedLib())
+        with pytest.raises(Interrupted):
+            stream.send_heap(heap)
+        monkeypatch.undo()
+        del heap
+        stream.flush()
+        stream.send_heap(make_heap())
+        assert stream.stats.heaps == 2
         gc.collect()
         assert reference() is None
 

@@ -73,14 +73,15 @@ class UdpStream(Sender):
 
         Not a coroutine: the order of the calls is the order of the heaps. A small heap for
         which there is nothing to wait is sent in the call. The future has the
-        errors of `pyspin.send.UdpStream.send_heap`, those of a refused heap too; a heap that
-        cannot be cut into packets is a `ValueError` at once. Cancelling the future does not
-        take the heap back.
+        errors of `pyspin.send.UdpStream.send_heap`, those of a refused heap too; but a heap
+        that cannot be cut into packets is a `ValueError`, and one after `stop` a `Stopped`, at
+        once. Cancelling the future does not take the heap back.
         """
         loop = self._choose_loop(loop)
         future: asyncio.Future[int] = loop.create_future()
         try:
-            token = self._submit(heap, cnt, substream_index, direct_size=_DIRECT)
+            token = next(self._tokens)
+            self._submit(token, heap, cnt, substream_index, direct_size=_DIRECT)
         except OSError as error:
             future.set_exception(error)
             return future
@@ -141,9 +142,10 @@ class UdpStream(Sender):
             return
         for i in range(check(count)):
             token, result = done[i].token, done[i].result
-            future = self._futures.pop(token)
-            del self._in_flight[token]
-            self._in_loop(loop, future, self._finish, future, result)
+            future = self._futures.pop(token, None)
+            self._in_flight.pop(token, None)
+            if future is not None:  # a signal handler may have raised before there was one
+                self._in_loop(loop, future, self._finish, future, result)
             while self._flushes and self._flushes[0][0] <= token:
                 flush = self._flushes.popleft()[1]
                 self._in_loop(loop, flush, self._finish_flush, flush)

@@ -97,10 +97,13 @@ class Sender:
         """
         lib.spn_sender_stop(self._sender)
 
-    def _submit(self, heap: Heap, cnt: int, substream_index: int, direct_size: int) -> int:
-        """Queue a heap and return its token; raise if it is refused.
+    def _submit(
+        self, token: int, heap: Heap, cnt: int, substream_index: int, direct_size: int
+    ) -> None:
+        """Queue a heap under a token; raise if it is refused.
 
-        One of up to `direct_size` bytes is sent by this thread, as far as it need not wait.
+        It is in flight unless it was refused, also when a signal handler raises. One of up to
+        `direct_size` bytes is sent by this thread, as far as it need not wait.
         """
         instance("heap", heap, Heap)
         cnt, substream_index = index("cnt", cnt), index("substream_index", substream_index)
@@ -109,14 +112,12 @@ class Sender:
         packets = heap._packets(self._config.max_packet_size)
         if not -1 <= cnt < 1 << 63:
             raise _refusal(errno.EINVAL, f"cnt {cnt} is out of range")
-        token = next(self._tokens)
         self._in_flight[token] = heap
         direct = lib.spn_packets_total(packets) <= direct_size
         code = lib.spn_sender_submit(self._sender, packets, cnt, substream_index, token, direct)
         if code < 0:
             del self._in_flight[token]
             self._refuse(code, cnt)
-        return token
 
     def _refuse(self, code: int, cnt: int) -> None:
         if code == -errno.EAGAIN:

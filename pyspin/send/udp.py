@@ -130,7 +130,7 @@ class UdpStream(Sender):
         self, thread_pool: ThreadPool, *args: Any, gso: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(thread_pool, args, kwargs, gso)
-        self._abandoned: list[int] = []
+        self._abandoned: set[int] = set()
 
     def send_heap(self, heap: Heap, cnt: int = -1, *, substream_index: int = 0) -> int:
         """Send a heap and return its size in bytes, headers included, when the kernel has it.
@@ -146,14 +146,16 @@ class UdpStream(Sender):
         Signal handlers run meanwhile. If one raises, the heap is still sent.
         """
         self._forget_abandoned()
-        token = self._submit(heap, cnt, substream_index, direct_size=sys.maxsize)
+        token = next(self._tokens)
         result = ffi.new("int64_t *")
         try:
+            self._submit(token, heap, cnt, substream_index, direct_size=sys.maxsize)
             while (code := self._wait(token, SLICE_MS, result)) in AGAIN:
                 pass
             check(code)
         except BaseException:
-            self._abandoned.append(token)
+            if token in self._in_flight:
+                self._abandoned.add(token)
             raise
         del self._in_flight[token]
         return check_socket(result[0])
@@ -169,7 +171,7 @@ class UdpStream(Sender):
         is_idle = lib.spn_sender_flush(self._sender, 0) == 0
         for token in list(self._abandoned):
             if self._wait(token, 0, result) == 0 or is_idle:
-                self._abandoned.remove(token)
+                self._abandoned.discard(token)
                 self._in_flight.pop(token, None)
 
     def __enter__(self) -> Self:
