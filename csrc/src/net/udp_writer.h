@@ -8,14 +8,8 @@
 #ifndef SPNI_UDP_WRITER_H
 #define SPNI_UDP_WRITER_H
 
-#include <sys/socket.h>
-
+#include "net/address.h"
 #include "spead/encode.h"
-
-typedef struct {
-    struct sockaddr_storage socket;
-    socklen_t length;
-} spni_address;
 
 typedef struct spni_udp_writer spni_udp_writer;
 
