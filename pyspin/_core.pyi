@@ -234,10 +234,6 @@ class spn_window_config(CData):
     timeout_ns: int
     probe: bool
 
-class spn_window_state(CData):
-    wait_ns: int
-    todo: int
-
 class spn_window_stats(CData):
     requests: int
     replies: int
@@ -402,12 +398,6 @@ class FFI:
     @overload
     def new(self, cdecl: Literal["spn_window_config *[]"], init: Any) -> Out[spn_window_config]: ...
     @overload
-    def new(self, cdecl: Literal["spn_window_state *"], init: Any = None) -> spn_window_state: ...
-    @overload
-    def new(self, cdecl: Literal["spn_window_state[]"], init: Any) -> Out[spn_window_state]: ...
-    @overload
-    def new(self, cdecl: Literal["spn_window_state *[]"], init: Any) -> Out[spn_window_state]: ...
-    @overload
     def new(self, cdecl: Literal["spn_window_stats *"], init: Any = None) -> spn_window_stats: ...
     @overload
     def new(self, cdecl: Literal["spn_window_stats[]"], init: Any) -> Out[spn_window_stats]: ...
@@ -491,10 +481,6 @@ class FFI:
     def new(
         self, cdecl: Literal["spn_window_config **"], init: Any = None
     ) -> Out[spn_window_config]: ...
-    @overload
-    def new(
-        self, cdecl: Literal["spn_window_state **"], init: Any = None
-    ) -> Out[spn_window_state]: ...
     @overload
     def new(
         self, cdecl: Literal["spn_window_stats **"], init: Any = None
@@ -685,15 +671,11 @@ class Lib:
     def spn_window_fail(self, a: spn_window, b: int, /) -> None: ...
     def spn_window_forget(self, a: spn_window, b: int, /) -> None: ...
     def spn_window_free(self, a: spn_window, /) -> None: ...
-    def spn_window_match(
-        self, a: spn_window, b: int, c: int, d: int, e: spn_window_state | Out[spn_window_state], /
-    ) -> int: ...
+    def spn_window_match(self, a: spn_window, b: int, c: int, d: int, /) -> int: ...
     def spn_window_new(
         self, a: spn_window_config | Out[spn_window_config], b: spn_sequences, c: Out[spn_window], /
     ) -> int: ...
-    def spn_window_offer(
-        self, a: spn_window, b: int, c: int, d: bool, e: spn_window_state | Out[spn_window_state], /
-    ) -> int: ...
+    def spn_window_offer(self, a: spn_window, b: int, c: int, d: bool, /) -> int: ...
     def spn_window_pop(
         self,
         a: spn_window,
@@ -707,13 +689,7 @@ class Lib:
         self, a: spn_window, b: spn_window_stats | Out[spn_window_stats], /
     ) -> None: ...
     def spn_window_step(
-        self,
-        a: spn_window,
-        b: int,
-        c: CData | Sequence[int],
-        d: int,
-        e: spn_window_state | Out[spn_window_state],
-        /,
+        self, a: spn_window, b: int, c: CData | Sequence[int], d: int, e: CData | Sequence[int], /
     ) -> int: ...
     def spn_window_submit(
         self, a: spn_window, b: int, c: CData | Sequence[int], d: int, e: bool, /

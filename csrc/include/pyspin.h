@@ -637,34 +637,29 @@ int spn_window_submit(spn_window *window, uint64_t token, const uint8_t *bytes,
 
 /* The rest is for a driver that has the bytes of its requests itself. */
 
-/* What a driver has to do next. */
-typedef struct {
-    uint64_t wait_ns; /* until spn_window_step at the latest */
-    int todo;         /* requests that spn_window_step may let go, and those
-                       * for spn_window_pop */
-} spn_window_state;
-
 enum {
     SPN_WINDOW_FLEW = 0x10000, /* to be sent at once; counts as sent */
     SPN_WINDOW_FULL = 0x20000, /* the next will not be taken at once */
 };
 
-/* Take a request. Its sequence number with SPN_WINDOW_... or-ed to it, or
- * -EAGAIN when the window is full. now_ns 0, here and below: ask the clock. */
+/* Take a request; tokens are even. Its sequence number with SPN_WINDOW_...
+ * or-ed to it, or -EAGAIN when the window is full. If it did not fly,
+ * spn_window_step tells when. now_ns 0, here and below: ask the clock. */
 int spn_window_offer(spn_window *window, uint64_t now_ns, uint64_t token,
-                     bool may_repeat, spn_window_state *state);
-
-/* Let time pass. The tokens of up to `count` requests to be sent now; they
- * count as sent. */
-int spn_window_step(spn_window *window, uint64_t now_ns, uint64_t *tokens,
-                    int count, spn_window_state *state);
+                     bool may_repeat);
 
 /* Take in a reply that the driver has decoded. The token of the request that
- * it ends, of this window or another of the same sequence numbers, or -1 when
- * there is none: it was ignored, or will lead to another sending. */
+ * it ends, of this window or another of the same sequence numbers; 1 is added
+ * to it when spn_window_step has something to do. -1 when there is none: it
+ * was ignored, or will lead to another sending; spn_window_step is due. */
 int64_t spn_window_match(spn_window *window, uint64_t now_ns,
-                         uint16_t sequence, uint16_t code,
-                         spn_window_state *state);
+                         uint16_t sequence, uint16_t code);
+
+/* Let time pass. The tokens of up to `count` requests to be sent now; they
+ * count as sent. *wait_ns is the time until the next step at the latest. There
+ * may be requests for spn_window_pop. */
+int spn_window_step(spn_window *window, uint64_t now_ns, uint64_t *tokens,
+                    int count, uint64_t *wait_ns);
 
 /* End all requests with this status. */
 void spn_window_fail(spn_window *window, int status);

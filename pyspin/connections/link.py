@@ -25,8 +25,8 @@ class Share:
         out = ffi.new("spn_sequences **")
         check(lib.spn_sequences_new(out))
         self.sequences = own(out[0], lib.spn_sequences_unref)
-        # By token: whose request it is, and what its driver keeps of it.
-        self.in_flight: dict[int, tuple[Any, Any, bytes]] = {}
+        # By token: whose request it is, the request and its callbacks, and its datagram.
+        self.in_flight: dict[int, tuple[Any, Any, Any, Any, bytes]] = {}
 
 
 _lock = threading.Lock()

@@ -3,22 +3,22 @@
 
 from __future__ import annotations
 
-import inspect
-import traceback
-from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pyspin._ffi import ffi, lib
 
-from .link_driver import LinkDriver, Outcome
+from .link_driver import LinkDriver
 from .method_driver import MethodDriver
 from .scamp import SCAMPConnection
 from .token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+# The bytes of a request before its data.
+_HEADER = 26
 
 
 class SCPRequestPipeLine:
@@ -63,15 +63,12 @@ class SCPRequestPipeLine:
         ValueError if an argument is out of range.
         """
         settings = (n_channels, intermediate_channel_waits, n_retries, packet_timeout)
-        self._connection = connection
         self._bucket = token_bucket
         self._driver: LinkDriver | MethodDriver
         if _is_ours(connection):
             self._driver = LinkDriver(connection, settings)
         else:
             self._driver = MethodDriver(connection, settings)
-        self._ready: deque[Outcome] = deque()
-        self._is_delivering = False
 
     def send_request(
         self,
@@ -89,54 +86,16 @@ class SCPRequestPipeLine:
         The request must not be in progress already. ConnectionClosedError if the connection is
         closed; exceptions of error callbacks pass through.
         """
-        driver = self._driver
-        data = driver.render(request)
         if self._bucket is not None:
-            self._bucket.consume(driver.size_of(request, data))
-        record = (request, callback, error_callback)
-        while not driver.offer(record, data):
-            outcomes = driver.wait(True)
-            if outcomes:
-                self._ready.extend(outcomes)
-                if not self._is_delivering:
-                    self._deliver()
+            self._bucket.consume(_HEADER + len(getattr(request, "data", None) or b""))
+        self._driver.send(request, callback, error_callback)
 
     def finish(self) -> None:
         """Wait until every request has been answered or given up, and its callback called.
 
         More requests may be sent afterwards.
         """
-        driver = self._driver
-        self._deliver()
-        while driver.count:
-            self._ready.extend(driver.wait(until_room=False))
-            self._deliver()
-
-    def _deliver(self) -> None:
-        ready = self._ready
-        was_delivering, self._is_delivering = self._is_delivering, True
-        try:
-            while ready:
-                (request, callback, error_callback), error, raw, offset = ready.popleft()
-                try:
-                    if error is not None:
-                        raise error
-                    response = request.get_scp_response()
-                    response.read_bytestring(raw, offset)
-                    if callback is not None:
-                        callback(response)
-                except Exception as caught:
-                    self._report(error_callback, request, caught)
-        finally:
-            self._is_delivering = was_delivering
-
-    def _report(self, error_callback: Callable[..., Any], request: Any, error: Exception) -> None:
-        trace = error.__traceback__
-        if _takes_four(error_callback):
-            error_callback(request, error, trace, self._connection)
-        else:
-            text = [tuple(frame) for frame in traceback.extract_tb(trace)]
-            error_callback(request, error, text)
+        self._driver.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -196,16 +155,3 @@ def _is_ours(connection: Any) -> bool:
         getattr(kind, name) is getattr(SCAMPConnection, name)
         for name in ("send", "receive", "receive_scp_response")
     )
-
-
-def _takes_four(error_callback: Callable[..., Any]) -> bool:
-    """Return whether it takes the connection too; also when that cannot be found out."""
-    try:
-        signature = inspect.signature(error_callback)
-    except (TypeError, ValueError):
-        return True
-    try:
-        signature.bind(None, None, None, None)
-    except TypeError:
-        return False
-    return True

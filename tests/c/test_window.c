@@ -453,33 +453,34 @@ static void test_a_window_takes_the_replies_of_another(void)
 
 static void test_a_driver_may_keep_the_bytes(void)
 {
-    uint64_t tokens[4];
-    spn_window_state state;
+    uint64_t tokens[4], wait_ns;
     open_window(2, 0);
-    int code = spn_window_offer(window, now, 5, true, &state);
+    int code = spn_window_offer(window, now, 4, true);
     uint16_t number = (uint16_t)code;
     CHECK_EQ(code & ~0xffff, SPN_WINDOW_FLEW);
-    CHECK_EQ(state.todo, 0);
-    CHECK_EQ(state.wait_ns, TIMEOUT);
-    CHECK_EQ(spn_window_step(window, now, tokens, 4, &state), 0);
-    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_P2P_BUSY, &state),
-             -1);
-    CHECK_EQ(state.wait_ns, 100 * MS);
-    now += state.wait_ns;
-    CHECK_EQ(spn_window_step(window, now, tokens, 4, &state), 1);
-    CHECK_EQ(tokens[0], 5);
-    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK, &state), 5);
-    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK, &state), -1);
+    CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 0);
+    CHECK_EQ(wait_ns, TIMEOUT);
+    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_P2P_BUSY), -1);
+    CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 0);
+    CHECK_EQ(wait_ns, 100 * MS);
+    now += wait_ns;
+    CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 1);
+    CHECK_EQ(tokens[0], 4);
+    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK), 4);
+    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK), -1);
     CHECK_EQ(stats().ignored_late, 1);
-    spn_window_offer(window, now, 6, true, &state);
-    code = spn_window_offer(window, now, 7, true, &state);
+    spn_window_offer(window, now, 6, true);
+    code = spn_window_offer(window, now, 8, true);
     CHECK_EQ(code & ~0xffff, SPN_WINDOW_FLEW | SPN_WINDOW_FULL);
-    CHECK_ERR(spn_window_offer(window, now, 8, true, &state), -EAGAIN);
-    spn_window_forget(window, 7);
+    CHECK_ERR(spn_window_offer(window, now, 10, true), -EAGAIN);
+    now += TIMEOUT;
+    CHECK_EQ(spn_window_match(window, now, (uint16_t)code, SPNI_RC_OK), 9);
+    CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 1);
+    CHECK_EQ(tokens[0], 6);
+    spn_window_offer(window, now, 10, true);
+    spn_window_forget(window, 10);
     CHECK_EQ(stats().in_progress, 1);
     spn_window_fail(window, -EIO);
-    spn_window_step(window, now, tokens, 4, &state);
-    CHECK_EQ(state.todo, 1);
     CHECK_EQ(only().token, 6);
     close_window();
 }

@@ -47,17 +47,6 @@ static uint64_t or_clock(uint64_t now_ns)
     return now_ns ? now_ns : spni_now_ns();
 }
 
-static void describe_locked(spn_window *window, uint64_t now_ns,
-                            spn_window_state *state)
-{
-    uint64_t deadline_ns = spni_window_deadline_locked(window);
-    *state = (spn_window_state){
-        .wait_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0,
-        .todo = window->again.count + window->fresh.count +
-                window->ended.count,
-    };
-}
-
 /* Send the request at once, if nothing is in its way. */
 static bool fly_locked(spn_window *window, uint64_t now_ns, uint64_t token)
 {
@@ -70,22 +59,39 @@ static bool fly_locked(spn_window *window, uint64_t now_ns, uint64_t token)
 }
 
 int spn_window_offer(spn_window *window, uint64_t now_ns, uint64_t token,
-                     bool may_repeat, spn_window_state *state)
+                     bool may_repeat)
 {
-    now_ns = or_clock(now_ns);
     lock(window);
     int code = spni_window_submit_locked(window, token, NULL, 0, may_repeat);
-    if (code >= 0 && fly_locked(window, now_ns, token))
+    if (code >= 0 && fly_locked(window, or_clock(now_ns), token))
         code |= SPN_WINDOW_FLEW;
     if (code >= 0 && !spni_window_has_room_locked(window))
         code |= SPN_WINDOW_FULL;
-    describe_locked(window, now_ns, state);
     unlock(window);
     return code;
 }
 
+static bool has_work_locked(const spn_window *window, uint64_t now_ns)
+{
+    return window->again.count || window->fresh.count ||
+           window->ended.count ||
+           spni_window_deadline_locked(window) <= now_ns;
+}
+
+int64_t spn_window_match(spn_window *window, uint64_t now_ns,
+                         uint16_t sequence, uint16_t code)
+{
+    now_ns = or_clock(now_ns);
+    lock(window);
+    int64_t token = spni_window_match_locked(window, now_ns, sequence, code);
+    if (token >= 0 && has_work_locked(window, now_ns))
+        token |= 1;
+    unlock(window);
+    return token;
+}
+
 int spn_window_step(spn_window *window, uint64_t now_ns, uint64_t *tokens,
-                    int count, spn_window_state *state)
+                    int count, uint64_t *wait_ns)
 {
     spni_request *requests[BATCH];
     now_ns = or_clock(now_ns);
@@ -97,21 +103,10 @@ int spn_window_step(spn_window *window, uint64_t now_ns, uint64_t *tokens,
     for (int i = 0; i < count; i++)
         tokens[i] = requests[i]->token;
     spni_window_sent_locked(window, now_ns, requests, count);
-    describe_locked(window, now_ns, state);
+    uint64_t deadline_ns = spni_window_deadline_locked(window);
+    *wait_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
     unlock(window);
     return count;
-}
-
-int64_t spn_window_match(spn_window *window, uint64_t now_ns,
-                         uint16_t sequence, uint16_t code,
-                         spn_window_state *state)
-{
-    now_ns = or_clock(now_ns);
-    lock(window);
-    int64_t token = spni_window_match_locked(window, now_ns, sequence, code);
-    describe_locked(window, now_ns, state);
-    unlock(window);
-    return token;
 }
 
 void spn_window_fail(spn_window *window, int status)
