@@ -49,8 +49,8 @@ void spni_batch_reset(spni_batch *batch);
  * cache. How many came, or -errno. */
 int spni_batch_receive(spni_batch *batch, int fd, unsigned led);
 
-/* Take errors from the queue of a socket with IP_RECVERR, which epoll reports as
- * long as it holds any. How many. */
+/* Take errors from the queue of a socket with IP_RECVERR, which epoll reports
+ * as long as it holds any. How many. */
 unsigned spni_batch_drain_errors(int fd);
 
 /* The socket's own count of drops, also those after the last datagram. */

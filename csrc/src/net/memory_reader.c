@@ -34,7 +34,8 @@ static void feed(memory_reader *reader)
     bool goes_on = true;
     size_t used = 1;
 
-    while (goes_on && used > 0 && reader->length > 0 && reader->batch_left > 0) {
+    while (goes_on && used > 0 && reader->length > 0
+           && reader->batch_left > 0) {
         goes_on = spni_stream_add_bytes(stream, reader->data, reader->length,
                                         &used);
         reader->data += used;

@@ -86,7 +86,8 @@ static uint8_t *spare(spni_scatter *scatter, unsigned target)
             || buffer->allocator != stream->allocator))
         spni_buffer_release(buffer);
     if (buffer->data == NULL)
-        spni_buffer_allocate(stream->allocator, scatter->shape.heap_length, buffer);
+        spni_buffer_allocate(stream->allocator, scatter->shape.heap_length,
+                             buffer);
     return buffer->data;
 }
 

@@ -100,7 +100,7 @@ void spni_scatter_check(spni_scatter *scatter, const struct mmsghdr *messages,
                         size_t max_size);
 
 /* Feed the next datagram of the batch, if it has been placed. *goes_on as
- * spni_stream_add_datagram; false: it has not, and lies in the bounce buffer. */
+ * spni_stream_add_datagram; false: it has not and lies in the bounce buffer. */
 bool spni_scatter_feed(spni_scatter *scatter, bool *goes_on);
 
 /* The batch has been fed: remember which heap its packets belonged to. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One counter, and one word in the log, for each way in which a packet is lost. */
+/* A counter, and a word in the log, for each way in which a packet is lost. */
 #ifndef SPNI_COUNTERS_H
 #define SPNI_COUNTERS_H
 

@@ -95,8 +95,8 @@ void spn_ring_unref(spn_ring *ring)
         destroy(ring);
 }
 
-/* Then nobody may be there to let go of the lock, and the eventfd is shared with
- * the parent, whose heaps it is about. */
+/* Then nobody may be there to let go of the lock, and the eventfd is shared
+ * with the parent, whose heaps it is about. */
 bool spni_ring_is_forked(const spn_ring *ring)
 {
     return ring->forks != spni_fork_count();

@@ -24,7 +24,7 @@ void spni_ring_leave(spn_ring *ring);
 
 /* Move heaps from the queue into the ring as far as there is room. How many,
  * or SPN_ESTOPPED. If some remain, `waiter` (NULL: nobody) is resumed when a
- * heap has been taken, or the ring stopped. *length becomes that of the ring. */
+ * heap has been taken, or the ring stopped. *length becomes the ring's. */
 int spni_ring_push(spn_ring *ring, spni_heap_queue *queue,
                    spni_ring_waiter *waiter, size_t *length);
 

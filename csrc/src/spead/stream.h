@@ -3,8 +3,8 @@
  * packets to heaps), delivery.c (from heaps to the ring), counters.c.
  *
  * A stream lives on one loop. It is *running* until its end; *ending* when the
- * network has ended it (a stop item, the end of a memory reader) and heaps still
- * wait for room in the ring; then *stopped*. While running it is *blocked* when
+ * network has ended it (a stop item, the end of a memory reader) and heaps
+ * still wait for room in the ring; then *stopped*. While running it is *blocked* when
  * a heap found no room in the ring; its readers are then suspended.
  */
 #ifndef SPNI_STREAM_H
