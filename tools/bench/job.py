@@ -189,6 +189,8 @@ def main() -> None:
         key, value = pair.split("=", 1)
         options[key] = int(value) if value.lstrip("-").isdigit() else value
     print(json.dumps(globals()[sys.argv[2]](lib, **options)), flush=True)
+    # A library that waits at exit for what it sent would be timed by nobody.
+    os._exit(0)
 
 
 if __name__ == "__main__":
