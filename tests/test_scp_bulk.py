@@ -91,10 +91,22 @@ def test_replies_land_in_the_buffer_of_the_caller(peer: Peer, connection: SCAMPC
 def test_a_buffer_that_does_not_fit_is_refused(connection: SCAMPConnection) -> None:
     with pytest.raises(ValueError, match="out must have 8 bytes, not 4"):
         read_memory(connection, 0, 0, 0, 8, out=bytearray(4))
-    with pytest.raises((TypeError, BufferError)):
-        read_memory(connection, 0, 0, 0, 4, out=bytes(4))
-    with pytest.raises((TypeError, ValueError, BufferError)):
-        read_memory(connection, 0, 0, 0, 4, out=np.zeros(8, np.uint8)[::2])
+    for out in (bytes(4), np.zeros(8, np.uint8)[::2], np.zeros((2, 2), np.uint8, order="F")):
+        with pytest.raises(ValueError, match="out must be writable and C-contiguous"):
+            read_memory(connection, 0, 0, 0, 4, out=out)
+    with pytest.raises(ValueError, match="data must be C-contiguous"):
+        write_memory(connection, 0, 0, 0, np.zeros(8, np.uint8)[::2])
+    with pytest.raises(ValueError, match="length must be in"):
+        fill_memory(connection, 0, 0, 0, 1, -4)
+
+
+def test_a_flood_fill_that_cannot_be_done_is_not_started(
+    peer: Peer, connection: SCAMPConnection
+) -> None:
+    for address in (-4, 1 << 32, 0xFFFFFFFC):
+        with pytest.raises(ValueError, match=r"base_address|beyond"):
+            flood_fill(connection, address, bytes(8))
+    assert peer.requests == []
 
 
 @pytest.mark.parametrize(

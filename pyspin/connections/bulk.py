@@ -94,7 +94,7 @@ class BulkTransfer:
         self, connection: Any, x: int, y: int, base_address: int, data: Buffer, cpu: int = 0
     ) -> None:
         """Write the bytes of `data`, a contiguous buffer that must not change before the end."""
-        view = ffi.from_buffer("uint8_t[]", data)
+        view = _input(data)
         self._add(connection, lib.SPN_TRANSFER_WRITE, x, y, cpu, base_address, len(view), view)
 
     def fill(
@@ -146,7 +146,7 @@ class BulkTransfer:
     ) -> None:
         """Write the memory of the neighbour of chip (x, y) over a link, 0 to 5, in words."""
         _check_range("link", link, 5)
-        view = ffi.from_buffer("uint8_t[]", data)
+        view = _input(data)
         _check_words(base_address, len(view))
         self._add(
             connection,
@@ -163,7 +163,7 @@ class BulkTransfer:
     def _flood(
         self, connection: Any, flood: int, base_address: int, data: Buffer, word: int
     ) -> None:
-        view = ffi.from_buffer("uint8_t[]", data)
+        view = _input(data)
         self._add(
             connection,
             lib.SPN_TRANSFER_FLOOD,
@@ -194,6 +194,7 @@ class BulkTransfer:
         _check_range("y", y, 255)
         _check_range("cpu", cpu, 31)
         _check_range("base_address", address, _MEMORY_END - 1)
+        _check_range("length", length, _MEMORY_END)
         if address + length > _MEMORY_END:
             raise ValueError(f"{length} bytes from {address:#x} go beyond 32-bit addresses")
         transfer = ffi.new(
@@ -358,15 +359,16 @@ def flood_fill(
     `data` is whole words, at most 65 280 bytes (255 blocks). Nothing is started. None of the
     requests may be executed twice, so each lost one is waited for until its time is up.
     """
-    view = memoryview(data).cast("B")
-    _check_words(base_address, len(view))
-    if not 0 < len(view) <= _FLOOD_MAX:
-        raise ValueError(f"data must have 4 to {_FLOOD_MAX} bytes, not {len(view)}")
+    size = memoryview(data).nbytes
+    if not 0 < size <= _FLOOD_MAX:
+        raise ValueError(f"data must have 4 to {_FLOOD_MAX} bytes, not {size}")
+    _check_words(base_address, size)
     flood = next(_floods)
-    # The identifier is the upper seven bits of its byte.
-    _ask(connection, FloodFillStart(flood << 1, -(-len(view) // _DATA_MAX)))
     bulk = BulkTransfer()
-    bulk._flood(connection, flood, base_address, view, _FORWARD_RETRY)
+    # Before the start, so that nothing is started that cannot be done.
+    bulk._flood(connection, flood, base_address, data, _FORWARD_RETRY)
+    # The identifier is the upper seven bits of its byte.
+    _ask(connection, FloodFillStart(flood << 1, -(-size // _DATA_MAX)))
     bulk.run(progress)
     _ask(connection, FloodFillEnd(flood << 1))
 
@@ -387,10 +389,19 @@ def _output(length: int, out: B | None) -> B | bytearray:
     _check_range("length", length, _MEMORY_END)
     if out is None:
         return bytearray(length)
-    size = memoryview(out).nbytes  # type: ignore[arg-type]
-    if size != length:
-        raise ValueError(f"out must have {length} bytes, not {size}")
+    view = memoryview(out)  # type: ignore[arg-type]
+    if view.nbytes != length:
+        raise ValueError(f"out must have {length} bytes, not {view.nbytes}")
+    if view.readonly or not view.c_contiguous:
+        raise ValueError("out must be writable and C-contiguous")
     return out
+
+
+def _input(data: Buffer) -> Any:
+    view = memoryview(data)
+    if not view.c_contiguous:
+        raise ValueError("data must be C-contiguous")
+    return ffi.from_buffer("uint8_t[]", view)
 
 
 def _check_range(name: str, value: int, most: int) -> None:
