@@ -8,7 +8,7 @@ import struct
 from typing import Any, NoReturn
 
 from pyspin._ffi import check, ffi, lib
-from pyspin.messages import AbstractSCPRequest, ConnectionClosedError
+from pyspin.messages import ConnectionClosedError
 
 from .link import link_of, new_window, sequences_of_link
 from .outcomes import Deliverer, Outcome, Record, Settings
@@ -60,10 +60,12 @@ class LinkDriver(Deliverer):
             self.deliver(self._wait(True))
         self._token = token + 1
         self._records[token] = (request, callback, error_callback)
-        if isinstance(request, AbstractSCPRequest):
-            request.set_sequence(sequence)
-        else:
+        try:
+            set_sequence = request.set_sequence
+        except AttributeError:
             request.scp_request_header.sequence = sequence
+        else:
+            set_sequence(sequence)
 
     def finish(self) -> None:
         """Wait until every request has ended and its callback has been called."""

@@ -75,8 +75,11 @@ class SCAMPConnection(SDPConnection, AbstractSCPConnection):
         """
         x = self._chip_x if x is None else x
         y = self._chip_y if y is None else y
-        if isinstance(scp_request, AbstractSCPRequest):
-            return scp_request.datagram_from(x, y)
+        # Asked this way because isinstance of an abstract class costs more than the rendering.
+        render = getattr(scp_request, "datagram_from", None)
+        if render is not None:
+            data: bytes = render(x, y)
+            return data
         scp_request.sdp_header.update_for_send(x, y)
         return PAD + scp_request.bytestring
 
