@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import sys
 import threading
 import weakref
 from typing import Any
@@ -306,17 +307,31 @@ class _Payload:
 def test_a_received_value_is_made_once_for_all_threads() -> None:
     item = Item(0x1000, "name", "", (4,), "u1")
     heap = _Payload(4)
+    load = item.reading().load
+    together = threading.Barrier(4)
+
+    def load_together(*arguments: Any) -> Any:
+        value = load(*arguments)
+        together.wait(10)
+        return value
+
     values: list[Any] = []
-    for _ in range(20):
-        item._cell = [item.reading().load, heap, 0, 4]
-        threads = [threading.Thread(target=lambda: values.append(item.value)) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(10)
-        assert item.value is item.value
-    assert len(values) == 80
-    assert all(np.shares_memory(value, heap.array) for value in values)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            values.clear()
+            item._cell = [load_together, heap, 0, 4]
+            threads = [threading.Thread(target=lambda: values.append(item.value)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(10)
+            assert len(values) == 4
+            assert all(value is item.value for value in values)
+            assert np.shares_memory(item.value, heap.array)
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_an_item_goes_with_its_last_reference() -> None:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from .descriptor import Descriptor, Order
 from .writing import to_buffer
 
+_DONE = (None,) * 4
+
 
 class Item(Descriptor):
     """A SPEAD item with a value and a version number.
@@ -39,9 +41,9 @@ class Item(Descriptor):
         self.version = 1
         self._origin: Descriptor | None = None
         # Either (value,), or what it takes to make it: [load, heap, offset,
-        # length], or [load_immediate, None, number, bytes]; it becomes [value]
-        # at the first reading. One cell a value: a reader can only fill the
-        # cell that it took, never a later one.
+        # length], or [load_immediate, None, number, bytes]; at the first
+        # reading the value comes fifth. One cell a value: a reader can only
+        # fill the cell that it took, never a later one.
         self._cell: Sequence[Any] = (value,)
 
     @classmethod
@@ -66,7 +68,10 @@ class Item(Descriptor):
         `ValueError`, as it cannot be sent.
         """
         cell = self._cell
-        return cell[0] if len(cell) == 1 else fill(cell)
+        length = len(cell)
+        if length > 4:
+            return cell[4]
+        return cell[0] if length == 1 else fill(cell)
 
     @value.setter
     def value(self, value: Any) -> None:
@@ -111,12 +116,15 @@ class Item(Descriptor):
 
 
 def fill(cell: Sequence[Any]) -> Any:
-    """Return the value of an item's cell, making it if no other thread has."""
+    """Return the value of an item's cell, making it if no other thread has.
+
+    Several may make it at the same time; all return the one that came first.
+    """
     parts = tuple(cell)
-    if len(parts) == 1:
-        return parts[0]
-    load, heap, offset, length = parts
-    value = load(offset, length) if heap is None else load(heap._memory(), offset, length)
-    if len(cell) > 1:
-        cell[:] = [value]  # type: ignore[index]
-    return cell[0]
+    if len(parts) == 4:
+        load, heap, offset, length = parts
+        value = load(offset, length) if heap is None else load(heap._memory(), offset, length)
+        # Each of these is one step for other threads; nothing moves the fifth.
+        cell.append(value)  # type: ignore[attr-defined]
+        cell[:4] = _DONE  # type: ignore[index]
+    return cell[4]

@@ -75,7 +75,8 @@ class StreamStats:
     refused_flavour: int
     """Packets of another flavour than their heap."""
     refused_memory: int
-    """Packets for whose heap there was no memory."""
+    """Packets for whose heap there was no memory, or that wanted more than it may have before
+    more of it has arrived (64 MiB, or 8 times what has)."""
 
     heaps_dropped_incomplete: int
     """Incomplete heaps dropped because of contiguous_only."""
