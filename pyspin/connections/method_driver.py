@@ -116,7 +116,7 @@ class MethodDriver(Deliverer):
         if not self._count:
             return
         try:
-            result, sequence, raw, offset = self._receive_scp_response(timeout=self._wait)
+            result, sequence, raw, offset = self._receive_scp_response(self._wait)
         except Exception as error:
             self._is_due = True
             self._connection_failed(error)
