@@ -6,12 +6,22 @@ from __future__ import annotations
 import select
 from typing import Any
 
+import pytest
 from scp_peer import Peer, Request
 
 from pyspin.connections import BulkTransfer, SCAMPConnection, SCPRequestPipeLine
 from pyspin.messages import ReadMemory, SendSignal, Signal
 
 TIMEOUT = 0.02
+
+
+class Duck:
+    """A connection that has the documented methods and nothing else of pyspin's."""
+
+    def __init__(self, connection: SCAMPConnection) -> None:
+        self.get_scp_data = connection.get_scp_data
+        self.receive_scp_response = connection.receive_scp_response
+        self.send = connection.send
 
 
 def connected(peer: Peer) -> SCAMPConnection:
@@ -37,6 +47,22 @@ def test_replies_that_wait_in_the_socket_are_not_timeouts() -> None:
         assert len(answers) == 6
         assert len(peer.requests) == 6
         assert pipeline.n_timeouts == pipeline.n_resent == 0
+
+
+def test_replies_behind_a_useless_one_are_not_timeouts() -> None:
+    def behave(request: Request) -> list[bytes]:
+        useless = [request.reply(sequence=40_000)] if request.number == 0 else []
+        return [*useless, request.reply()]
+
+    with Peer(behave) as peer, connected(peer) as connection:
+        pipeline = SCPRequestPipeLine(Duck(connection), n_channels=8, packet_timeout=TIMEOUT)
+        answers: list[Any] = []
+        for _ in range(4):
+            pipeline.send_request(SendSignal(30, Signal.SYNC0), answers.append, print)
+        wait_out_the_timeout(connection.fileno())
+        pipeline.finish()
+        assert len(answers) == 4
+        assert pipeline.n_timeouts == 0
 
 
 def test_more_than_a_batch_of_replies_are_not_timeouts() -> None:
@@ -115,3 +141,19 @@ def test_what_was_told_to_come_again_counts_when_it_does() -> None:
         statistics = pipeline.statistics
         assert pipeline.n_resent == statistics["sent"] - statistics["requests"]
         assert pipeline.n_retry_code_resent == pipeline.n_resent
+
+
+def test_what_sending_raises_comes_out_of_send_request() -> None:
+    """A mistake in a connection's own `send` is not a network that loses packets."""
+    with Peer() as peer, connected(peer) as connection:
+        duck = Duck(connection)
+
+        def refuse(data: bytes) -> None:
+            raise ValueError("not this one")
+
+        duck.send = refuse  # type: ignore[method-assign]
+        pipeline = SCPRequestPipeLine(duck)
+        with pytest.raises(ValueError, match="not this one"):
+            pipeline.send_request(SendSignal(30, Signal.SYNC0), None, print)
+        pipeline.finish()
+        assert pipeline.statistics["in_progress"] == 0

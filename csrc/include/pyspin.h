@@ -657,7 +657,9 @@ int64_t spn_window_match(spn_window *window, uint64_t now_ns,
 
 /* Let time pass. The tokens of up to `count` requests to be sent now; they
  * count as sent. *wait_ns is the time until the next step at the latest. There
- * may be requests for spn_window_pop. */
+ * may be requests for spn_window_pop. When some are out of time it is 0 first:
+ * look for replies; if none is there (no spn_window_match comes between), the
+ * next step ends them or sends them again. */
 int spn_window_step(spn_window *window, uint64_t now_ns, uint64_t *tokens,
                     int count, uint64_t *wait_ns);
 

@@ -97,7 +97,11 @@ class MethodDriver(Deliverer):
             try:
                 self._send(data)
             except Exception as error:
-                self._connection_failed(error)
+                if not self._connection_failed(error):
+                    lib.spn_window_forget(window, token)
+                    del self._in_flight[token]
+                    self._count -= 1
+                    raise
         if self._has_closed:
             self._refuse(record)
 
@@ -119,7 +123,8 @@ class MethodDriver(Deliverer):
             result, sequence, raw, offset = self._receive_scp_response(self._wait)
         except Exception as error:
             self._is_due = True
-            self._connection_failed(error)
+            if not self._connection_failed(error):
+                self.n_malformed += 1  # a datagram that the connection could not read
             return
         code = result if result.__class__ is int else getattr(result, "value", result)
         token = lib.spn_window_match(self.window, 0, sequence & 0xFFFF, code)
@@ -161,10 +166,11 @@ class MethodDriver(Deliverer):
         self._count -= count
         return outcomes
 
-    def _connection_failed(self, error: Exception) -> None:
+    def _connection_failed(self, error: Exception) -> bool:
+        """Do what follows from an exception; return whether it is of a known kind."""
         names = {kind.__name__ for kind in type(error).__mro__}
         if names & _TIMEOUTS:
-            return
+            return True
         if names & _CLOSINGS or self._is_closed():
             self._has_closed = True
             closed = ConnectionClosedError("the connection was closed before the reply came")
@@ -173,7 +179,8 @@ class MethodDriver(Deliverer):
         elif names & {"OSError", "SpinnmanIOException"}:
             self._end_all(error)
         else:
-            self.n_malformed += 1  # a datagram that the connection could not read
+            return False
+        return True
 
     def _is_closed(self) -> bool:
         with contextlib.suppress(Exception):

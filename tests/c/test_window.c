@@ -451,6 +451,21 @@ static void test_a_window_takes_the_replies_of_another(void)
     close_window();
 }
 
+static void test_useless_replies_do_not_stop_time(void)
+{
+    uint64_t tokens[4], wait_ns;
+    open_window(2, 0);
+    spn_window_offer(window, now, 4, true);
+    now += TIMEOUT;
+    int steps = 0;
+    while (spn_window_step(window, now, tokens, 4, &wait_ns) == 0) {
+        CHECK_EQ(spn_window_match(window, now, 40000, SPNI_RC_OK), -1);
+        CHECK(++steps < 100);
+    }
+    CHECK_EQ(stats().timeouts, 1);
+    close_window();
+}
+
 static void test_a_driver_may_keep_the_bytes(void)
 {
     uint64_t tokens[4], wait_ns;
@@ -464,6 +479,8 @@ static void test_a_driver_may_keep_the_bytes(void)
     CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 0);
     CHECK_EQ(wait_ns, 100 * MS);
     now += wait_ns;
+    CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 0);
+    CHECK_EQ(wait_ns, 0);
     CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 1);
     CHECK_EQ(tokens[0], 4);
     CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK), 4);
@@ -474,7 +491,10 @@ static void test_a_driver_may_keep_the_bytes(void)
     CHECK_EQ(code & ~0xffff, SPN_WINDOW_FLEW | SPN_WINDOW_FULL);
     CHECK_ERR(spn_window_offer(window, now, 10, true), -EAGAIN);
     now += TIMEOUT;
-    CHECK_EQ(spn_window_match(window, now, (uint16_t)code, SPNI_RC_OK), 9);
+    CHECK_EQ(spn_window_match(window, now, (uint16_t)code, SPNI_RC_OK), 8);
+    CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 0);
+    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK), -1);
+    CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 0);
     CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 1);
     CHECK_EQ(tokens[0], 6);
     spn_window_offer(window, now, 10, true);
@@ -679,6 +699,7 @@ int main(void)
     test_rest_is_bounded();
     test_a_failed_window_ends_everything();
     test_a_window_takes_the_replies_of_another();
+    test_useless_replies_do_not_stop_time();
     test_a_driver_may_keep_the_bytes();
     test_an_overrun_board_settles_at_its_best_rate();
     test_losses_do_not_wait_for_timeouts();

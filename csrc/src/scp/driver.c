@@ -71,11 +71,39 @@ int spn_window_offer(spn_window *window, uint64_t now_ns, uint64_t token,
     return code;
 }
 
-static bool has_work_locked(const spn_window *window, uint64_t now_ns)
+static bool is_late_locked(const spn_window *window, uint64_t now_ns)
+{
+    return spni_window_deadline_locked(window) <= now_ns;
+}
+
+/* Whether time may pass. A driver that comes late finds its replies waiting, and
+ * must take them in before it is said that there are none: until none was there
+ * between two steps, or more came than can be for us. */
+static bool may_pass_locked(spn_window *window, uint64_t now_ns)
+{
+    bool may = window->has_asked || window->grace == 1 ||
+               !is_late_locked(window, now_ns);
+    window->has_asked = !may;
+    if (may)
+        window->grace = 0;
+    return may;
+}
+
+static void look_locked(spn_window *window, uint64_t now_ns)
+{
+    window->has_asked = false;
+    if (!is_late_locked(window, now_ns))
+        window->grace = 0;
+    else if (window->grace == 0)
+        window->grace = spni_window_in_progress_locked(window) + BATCH;
+    else if (window->grace > 1)
+        window->grace--;
+}
+
+static bool has_work_locked(const spn_window *window)
 {
     return window->again.count || window->fresh.count ||
-           window->ended.count ||
-           spni_window_deadline_locked(window) <= now_ns;
+           window->ended.count || window->grace == 1;
 }
 
 int64_t spn_window_match(spn_window *window, uint64_t now_ns,
@@ -84,7 +112,8 @@ int64_t spn_window_match(spn_window *window, uint64_t now_ns,
     now_ns = or_clock(now_ns);
     lock(window);
     int64_t token = spni_window_match_locked(window, now_ns, sequence, code);
-    if (token >= 0 && has_work_locked(window, now_ns))
+    look_locked(window, now_ns);
+    if (token >= 0 && has_work_locked(window))
         token |= 1;
     unlock(window);
     return token;
@@ -98,7 +127,8 @@ int spn_window_step(spn_window *window, uint64_t now_ns, uint64_t *tokens,
     if (count > BATCH)
         count = BATCH;
     lock(window);
-    spni_window_tick_locked(window, now_ns);
+    if (may_pass_locked(window, now_ns))
+        spni_window_tick_locked(window, now_ns);
     count = spni_window_peek_locked(window, now_ns, requests, count);
     for (int i = 0; i < count; i++)
         tokens[i] = requests[i]->token;

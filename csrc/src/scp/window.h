@@ -61,6 +61,8 @@ struct spn_window {
     uint64_t probed_ns;  /* when it last probed */
     uint64_t replied_ns; /* when the last good reply came */
     uint64_t tick_ns;    /* nothing is due before */
+    int grace;           /* driver.c: replies to look at before time passes */
+    bool has_asked;      /* driver.c: for those, in the last call */
     uint64_t round_trip_ns, round_trip_spread_ns; /* smoothed; 0: none yet */
     spni_requests fresh, again, flying, parked, ended, unused;
     spn_window_stats stats;
