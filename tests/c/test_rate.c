@@ -135,6 +135,24 @@ static void test_no_rate_no_wait(void)
     CHECK(spni_rate_allowance(&rate, 1000, &until) == UINT64_MAX);
 }
 
+static void test_the_lowest_rates_wait_too(void)
+{
+    static const double rates[] = {5e-324, 1e-300, 1e-9};
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+        spni_rate rate;
+        uint64_t until = 0;
+        spni_rate_init(&rate, rates[i], 1.05, 1000, 1000);
+        CHECK(spni_rate_allowance(&rate, 1000, &until) == 1000);
+        spni_rate_count(&rate, 65000);
+        CHECK(spni_rate_allowance(&rate, 2000, &until) == 0);
+        CHECK(until > UINT64_C(1000000000000000));
+        spni_rate_init(&rate, rates[i], 1.05, 1000, 1000);
+        spni_rate_count(&rate, 999);
+        spni_rate_idle(&rate, 2000);
+        CHECK(spni_rate_allowance(&rate, 3000, &until) == 1);
+    }
+}
+
 int main(void)
 {
     test_fractions_of_a_nanosecond_count();
@@ -145,5 +163,6 @@ int main(void)
     test_short_gaps_cost_nothing();
     test_gaps_do_not_forget_bytes();
     test_no_rate_no_wait();
+    test_the_lowest_rates_wait_too();
     return 0;
 }

@@ -12,11 +12,20 @@
  */
 #include "spead/rate.h"
 
+/* 30 years: a rate may be so low that its waits fit no integer. */
+#define LONGEST_NS 1e18
+
+static double capped(double ns)
+{
+    return ns < LONGEST_NS ? ns : LONGEST_NS;
+}
+
 void spni_rate_init(spni_rate *rate, double bytes_per_second,
                     double burst_rate_ratio, uint64_t burst_size,
                     uint64_t now_ns)
 {
-    double per_byte = bytes_per_second > 0 ? 1e9 / bytes_per_second : 0;
+    double per_byte =
+        bytes_per_second > 0 ? capped(1e9 / bytes_per_second) : 0;
     *rate = (spni_rate){
         .average_ns = per_byte,
         .burst_ns = per_byte / burst_rate_ratio,
@@ -29,7 +38,7 @@ void spni_rate_init(spni_rate *rate, double bytes_per_second,
 
 static void advance(spni_instant *clock, double ns)
 {
-    double sum = ns + clock->fraction;
+    double sum = capped(ns) + clock->fraction;
     uint64_t whole = (uint64_t)sum;
     clock->ns += whole;
     clock->fraction = sum - (double)whole;
@@ -39,7 +48,7 @@ static void advance(spni_instant *clock, double ns)
 static void skip(spni_instant *clock, double pending_ns, uint64_t idle_ns,
                  uint64_t now_ns)
 {
-    uint64_t reached = clock->ns + (uint64_t)pending_ns;
+    uint64_t reached = clock->ns + (uint64_t)capped(pending_ns);
     if (reached < now_ns) {
         uint64_t behind = now_ns - reached;
         clock->ns += idle_ns < behind ? idle_ns : behind;
