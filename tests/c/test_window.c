@@ -2,6 +2,8 @@
 /* The SCP window under an invented clock and an invented board. */
 #include <errno.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "check.h"
@@ -451,6 +453,23 @@ static void test_a_window_takes_the_replies_of_another(void)
     close_window();
 }
 
+static void test_a_forked_child_does_not_wait_for_a_lost_thread(void)
+{
+    open_window(2, 0);
+    pthread_mutex_lock(&sequences->lock);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(30);
+        spn_window_free(window);
+        _exit(0);
+    }
+    int status = -1;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    pthread_mutex_unlock(&sequences->lock);
+    close_window();
+}
+
 static void test_useless_replies_do_not_stop_time(void)
 {
     uint64_t tokens[4], wait_ns;
@@ -699,6 +718,7 @@ int main(void)
     test_rest_is_bounded();
     test_a_failed_window_ends_everything();
     test_a_window_takes_the_replies_of_another();
+    test_a_forked_child_does_not_wait_for_a_lost_thread();
     test_useless_replies_do_not_stop_time();
     test_a_driver_may_keep_the_bytes();
     test_an_overrun_board_settles_at_its_best_rate();

@@ -25,6 +25,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/fork.h"
 
 enum {
     CHANNELS_START = 8, /* the transient reply tags of a board */
@@ -89,6 +90,7 @@ int spn_window_new(const spn_window_config *config, spn_sequences *sequences,
         return -ENOMEM;
     window->config = *config;
     window->sequences = sequences;
+    window->forks = spni_fork_count();
     window->tick_ns = UINT64_MAX;
     spni_sequences_ref(sequences);
     pthread_mutex_lock(&sequences->lock);
@@ -119,7 +121,8 @@ static void drop(spn_window *window, spni_request *request)
 
 void spn_window_free(spn_window *window)
 {
-    if (!window)
+    /* In a forked child the lock may be that of a thread that is not there. */
+    if (!window || window->forks != spni_fork_count())
         return;
     spni_requests *live[] = {&window->fresh, &window->again, &window->flying,
                              &window->parked};
