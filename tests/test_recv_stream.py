@@ -220,6 +220,13 @@ def test_a_buffer_is_held_until_stop(stream: pyspin.recv.Stream) -> None:
     data.clear()
 
 
+def test_a_stopped_stream_holds_no_buffer(stream: pyspin.recv.Stream) -> None:
+    data = bytearray(b"".join(small_heaps(2)))
+    stream.stop()
+    stream.add_buffer_reader(data)
+    data.clear()
+
+
 def test_the_last_reference_stops_and_frees() -> None:
     def fill_a_ring() -> None:
         stream = stream_of(small_heaps(100), ring_heaps=2)

@@ -87,10 +87,14 @@ def test_a_bound_socket_is_refused(stream: pyspin.recv.Stream) -> None:
     assert caught.value.errno == errno.EINVAL
 
 
-def test_socket_must_be_a_datagram_socket(stream: pyspin.recv.Stream) -> None:
+@pytest.mark.parametrize(
+    ("family", "kind"),
+    [(socket.AF_INET, socket.SOCK_STREAM), (socket.AF_UNIX, socket.SOCK_DGRAM)],
+)
+def test_socket_must_be_of_udp(stream: pyspin.recv.Stream, family: int, kind: int) -> None:
     with (
-        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as own,
-        pytest.raises(ValueError, match="datagram"),
+        socket.socket(family, kind) as own,
+        pytest.raises(ValueError, match="socket must be a UDP socket"),
     ):
         stream.add_udp_reader(0, socket=own)
     with pytest.raises(TypeError, match="socket must be"):

@@ -144,9 +144,9 @@ def adopt_socket(
     """Bind a duplicate of the caller's own socket, which may be closed at once."""
     if not isinstance(own, socket.socket):
         raise TypeError(f"socket must be a socket.socket, not {own!r}")
-    if own.type != socket.SOCK_DGRAM:
-        raise ValueError(f"socket must be a datagram socket, not {own!r}")
     family = own.family
+    if own.type != socket.SOCK_DGRAM or family not in (socket.AF_INET, socket.AF_INET6):
+        raise ValueError(f"socket must be a UDP socket, not {own!r}")
     address: Address
     if bind_hostname:
         instance("bind_hostname", bind_hostname, str)

@@ -141,6 +141,8 @@ class Stream(HeapSource):
             raise ValueError(f"buffer must be C-contiguous: {error}") from None
         except TypeError:
             raise TypeError(f"buffer must have the buffer protocol, unlike {buffer!r}") from None
+        if self.stopped:
+            return
         self._ending.buffers.append(data)
         check(lib.spn_stream_add_memory_reader(self._stream, data, len(data)))
 
