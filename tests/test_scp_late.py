@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import errno
 import select
 from typing import Any
 
 import pytest
 from scp_peer import Peer, Request
 
-from pyspin.connections import BulkTransfer, SCAMPConnection, SCPRequestPipeLine
+from pyspin._ffi import lib
+from pyspin.connections import BulkTransfer, SCAMPConnection, SCPRequestPipeLine, link_driver
 from pyspin.messages import ReadMemory, SendSignal, Signal
 
 TIMEOUT = 0.02
@@ -157,3 +159,66 @@ def test_what_sending_raises_comes_out_of_send_request() -> None:
             pipeline.send_request(SendSignal(30, Signal.SYNC0), None, print)
         pipeline.finish()
         assert pipeline.statistics["in_progress"] == 0
+
+
+class InterruptedLib:
+    """The library, but for a Ctrl-C after one call of a function that returned something."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._is_over = False
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(lib, name)
+        if name != self._name:
+            return function
+
+        def call(*arguments: Any) -> Any:
+            result = function(*arguments)
+            if result > 0 and not self._is_over:
+                self._is_over = True
+                raise KeyboardInterrupt
+            return result
+
+        return call
+
+
+def test_finish_ends_after_an_interrupt_that_lost_replies(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Peer() as peer, connected(peer) as connection:
+        monkeypatch.setattr(link_driver, "lib", InterruptedLib("spn_link_run"))
+        answers: list[Any] = []
+        errors: list[Any] = []
+        pipeline = SCPRequestPipeLine(connection, n_channels=8)
+        for _ in range(4):
+            pipeline.send_request(
+                SendSignal(30, Signal.SYNC0), answers.append, lambda *it: errors.append(it[1])
+            )
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.finish()
+        pipeline.finish()
+        assert len(answers) + len(errors) == 4
+        assert {error.errno for error in errors} == {errno.EINTR}
+
+
+def test_after_an_interrupt_no_request_gets_the_answer_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Peer(memory=bytes(range(100))) as peer, connected(peer) as connection:
+        pipeline = SCPRequestPipeLine(connection, n_channels=8)
+        answers: dict[int, bytes] = {}
+
+        def read(at: int) -> None:
+            pipeline.send_request(
+                ReadMemory((0, 0, 0), peer.base + at, 1),
+                lambda response: answers.update({at: bytes(response.payload)}),
+                print,
+            )
+
+        read(1)
+        monkeypatch.setattr(link_driver, "lib", InterruptedLib("spn_link_send"))
+        with pytest.raises(KeyboardInterrupt):
+            read(2)
+        read(3)
+        pipeline.finish()
+        assert answers[1] == b"\x01"
+        assert answers[3] == b"\x03"

@@ -8,7 +8,7 @@ import struct
 from typing import Any, NoReturn
 
 from pyspin._ffi import check, ffi, lib
-from pyspin.messages import ConnectionClosedError
+from pyspin.messages import ConnectionClosedError, SpinnakerIOError
 
 from .link import link_of, new_window, sequences_of_link
 from .outcomes import Deliverer, Outcome, Record, Settings
@@ -49,17 +49,19 @@ class LinkDriver(Deliverer):
             may_repeat = request.is_idempotent
         except AttributeError:
             may_repeat = lib.spn_scp_may_repeat(data, len(data))
-        link, window = self._link, self.window
+        link, window, records = self._link, self.window, self._records
         while True:
+            # First, and never the same again: a signal may interrupt the next lines.
             token = self._token
+            self._token = token + 1
+            records[token] = (request, callback, error_callback)
             sequence = lib.spn_link_send(link, window, token, data, len(data), may_repeat)
             if sequence >= 0:
                 break
+            del records[token]
             if sequence != -errno.EAGAIN:
                 _raise(sequence, data)
             self.deliver(self._wait(True))
-        self._token = token + 1
-        self._records[token] = (request, callback, error_callback)
         try:
             set_sequence = request.set_sequence
         except AttributeError:
@@ -71,8 +73,23 @@ class LinkDriver(Deliverer):
         """Wait until every request has ended and its callback has been called."""
         self.deliver_ready()
         while self._records:
-            self._ready.extend(self._wait(False))
+            self._ready.extend(self._wait(False) or self._interrupted())
             self.deliver_ready()
+
+    def _interrupted(self) -> list[Outcome]:
+        """Take the requests that the window knows nothing of: an exception of a signal handler
+        has come between the window's word and their records.
+        """
+        stats = ffi.new("spn_window_stats *")
+        lib.spn_window_read_stats(self.window, stats)
+        if stats.in_progress:
+            return []
+        if outcomes := self._wait(False):  # of what another thread received just now
+            return outcomes
+        records = list(self._records.values())
+        self._records.clear()
+        error = SpinnakerIOError("interrupted; whether it was answered is not known", errno.EINTR)
+        return [(record, error, b"", 0) for record in records]
 
     def _wait(self, until_room: bool) -> list[Outcome]:
         """Wait until requests have ended or, if asked to, until one more may be offered.
