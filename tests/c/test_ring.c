@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "spead/ring.h"
@@ -328,6 +330,40 @@ static void what_is_given_back_comes_first(void)
     drop(ring);
 }
 
+static void in_the_child(spn_ring *ring, spn_heap *taken)
+{
+    spn_heap *heap = NULL;
+    CHECK_ERR(spn_ring_try_pop(ring, &heap, 1), SPN_EFORKED);
+    CHECK_ERR(spn_ring_pop(ring, -1, &heap, 1), SPN_EFORKED);
+    CHECK_ERR(spni_ring_join(ring), SPN_EFORKED);
+    spn_ring_give_back(ring, &taken, 1);
+    CHECK(taken == NULL);
+    spn_ring_stop(ring);
+    _exit(0);
+}
+
+static void a_forked_child_leaves_the_ring_to_its_parent(void)
+{
+    spn_ring *ring = joined(3);
+    spn_heap *taken;
+    int status = -1;
+    CHECK_EQ(push(ring, 1, 3), 3);
+    CHECK_EQ(spn_ring_try_pop(ring, &taken, 1), 1);
+    CHECK(is_readable(ring));
+    pid_t child = fork();
+    if (child == 0)
+        in_the_child(ring, taken);
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    spn_heap_unref(taken);
+    CHECK(is_readable(ring));
+    CHECK_EQ(take(ring), 2);
+    CHECK_EQ(take(ring), 3);
+    CHECK(!is_readable(ring));
+    spni_ring_leave(ring);
+    drop(ring);
+}
+
 static void what_is_given_back_can_be_waited_for(void)
 {
     spn_ring *ring = joined(1);
@@ -362,5 +398,6 @@ int main(void)
     many_producers_and_consumers();
     what_is_given_back_comes_first();
     what_is_given_back_can_be_waited_for();
+    a_forked_child_leaves_the_ring_to_its_parent();
     return 0;
 }

@@ -380,6 +380,11 @@ void spn_ring_give_back(spn_ring *ring, spn_heap **heaps, int count)
     size_t before;
     bool some;
 
+    if (spni_ring_is_forked(ring)) {
+        for (int i = 0; i < count; i++)
+            spn_heap_clear(&heaps[i]);
+        return;
+    }
     pthread_mutex_lock(&ring->lock);
     before = ring->returned.count;
     for (int i = 0; i < count; i++) {
