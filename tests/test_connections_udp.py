@@ -13,7 +13,7 @@ import time
 import pytest
 from spinnman.connections.udp_packet_connections import UDPConnection as PeerConnection
 
-from pyspin.connections import Connection, Listenable, UDPConnection
+from pyspin.connections import Connection, Listenable, SCAMPConnection, UDPConnection
 from pyspin.messages import (
     ConnectionClosedError,
     NobodyListensError,
@@ -285,3 +285,18 @@ def test_a_timeout_may_be_for_ever(pair):
     pair[0].send_to(b"first", ("127.0.0.1", pair[1].local_port))
     assert pair[1].is_ready_to_receive(float("inf"))
     assert pair[1].receive(float("inf")) == b"first"
+
+
+def test_too_few_descriptors_are_an_error_of_the_system():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with SCAMPConnection(remote_host="127.0.0.1", remote_port=9) as connection:
+        next_one = os.dup(connection.fileno())
+        os.close(next_one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, hard))
+        try:
+            for attempt in (UDPConnection, lambda: connection.read_memory(0, 0, 0, 4)):
+                with pytest.raises(SpinnakerIOError) as caught:
+                    attempt()
+                assert caught.value.errno == errno.EMFILE
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -86,6 +86,24 @@ def test_it_is_a_daemon_that_does_not_start_itself(listener):
     assert listener.is_alive()
 
 
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_a_callback_that_exits_ends_nothing(here, sender, kind):
+    got = []
+
+    def take(message):
+        if message == b"exit":
+            raise kind
+        got.append(message)
+
+    with ConnectionListener(here, n_processes=1) as listener:
+        listener.add_callback(take)
+        listener.start()
+        for message in (b"one", b"exit", b"two"):
+            sender.send_to(message, ("127.0.0.1", here.local_port))
+        until(lambda: got == [b"one", b"two"])
+        assert listener.n_callback_errors == 1
+
+
 def test_every_callback_gets_every_message_in_order(any_listener, sender):
     first, second = [], []
     any_listener.add_callback(first.append)

@@ -159,7 +159,7 @@ class Delivery:
                     if self._is_abandoned:
                         return
                 return
-            except Exception:
+            except BaseException:  # SystemExit too: the thread is for other callbacks as well
                 self._count_error(callback)
 
     def _count_error(self, callback: Callback) -> None:

@@ -52,7 +52,10 @@ def _new_link(connection: Any) -> Any:
     if connection.remote_ip_address is None:
         raise SpinnakerIOError("the connection has no remote address to send requests to")
     out = ffi.new("spn_link **")
-    check(lib.spn_link_new(connection.fileno(), out))
+    try:
+        check(lib.spn_link_new(connection.fileno(), out))
+    except OSError as error:
+        raise SpinnakerIOError(f"cannot open a link: {error.strerror}", error.errno) from error
     return own(out[0], lib.spn_link_unref)
 
 

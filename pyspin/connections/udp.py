@@ -79,7 +79,10 @@ class UDPConnection(Connection):
                 f"not {receive_buffer_size}"
             )
         family, local, remote = _addresses(local_host, local_port, remote_host, remote_port)
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        except OSError as error:
+            raise _io_error("open", error) from error
         try:
             self._socket.setblocking(False)
             _set_receive_buffer(self._socket, receive_buffer_size)
