@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+# What pip installs as the command `pyspin`.
+MAIN = "from pyspin.cli import main; main()"
 
 COMMAND = [sys.executable, "-m", "pyspin"]
 
@@ -55,6 +57,23 @@ def test_demo_receives_what_was_sent_and_draws_it(tmp_path: Path) -> None:
     assert 0 < received <= sent
     picture = (tmp_path / "pyspin-demo.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
+
+
+def test_demo_runs_in_a_checkout_that_is_not_built(tmp_path: Path) -> None:
+    """As `make demo` does: the package lies there, but the installed one is meant."""
+    for place, text in (("checkout/pyspin/__init__", "1 / 0"), ("bin/pyspin-command", MAIN)):
+        file = tmp_path / f"{place}.py"
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    run = subprocess.run(
+        [sys.executable, str(tmp_path / "bin/pyspin-command.py"), "demo", "--seconds", "0.5"],
+        cwd=tmp_path / "checkout",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_demo_ends_cleanly_on_ctrl_c(tmp_path: Path) -> None:

@@ -24,6 +24,16 @@ from pyspin.cli.ports import free_udp_port
 
 RING_HEAPS = 16
 
+# The sender as a child: with the package of this process, whatever lies in the directory where
+# the demo is started, which may be a checkout without its extension.
+SENDER = """\
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from pyspin.cli.demo_sender import main
+main()
+"""
+PACKAGES = str(Path(pyspin.__file__).parent.parent)
+
 
 @dataclass
 class Received:
@@ -43,10 +53,20 @@ class Received:
         self.spectra[int(items["number"].value)] = spectrogram.spectrum(samples)
 
 
-def receive(stream: pyspin.recv.Stream, received: Received, view: View) -> None:
-    """Take heaps until the sender stops."""
+def receive(
+    stream: pyspin.recv.Stream, sender: subprocess.Popen[str], received: Received, view: View
+) -> None:
+    """Take heaps until the sender stops, or has died, or its stop is lost."""
     group = pyspin.ItemGroup()
-    for heap in stream:
+    while True:
+        try:
+            heap = stream.get(timeout=1)
+        except pyspin.Empty:
+            if sender.poll() is not None:
+                return
+            continue
+        except pyspin.Stopped:
+            return
         received.take(group.update(heap))
         view.show(stream.stats, received.heaps, received.broken)
 
@@ -104,7 +124,7 @@ def demo(seconds: float, rate: float, output: Path) -> None:
         port = free_udp_port()
         stream.add_udp_reader(port, bind_hostname="127.0.0.1")
         sender = subprocess.Popen(
-            [sys.executable, "-m", "pyspin.cli.demo_sender", str(port), str(heaps), str(rate)],
+            [sys.executable, "-c", SENDER, PACKAGES, str(port), str(heaps), str(rate)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
@@ -112,7 +132,7 @@ def demo(seconds: float, rate: float, output: Path) -> None:
         interrupted = False
         try:
             with View(heaps, RING_HEAPS) as view:
-                receive(stream, received, view)
+                receive(stream, sender, received, view)
         except KeyboardInterrupt:
             interrupted = True
             sender.terminate()
