@@ -270,7 +270,7 @@ class EIEIODataMessage(AbstractEIEIOMessage):
             raise ValueError(f"elements of {header.eieio_type.name} have a payload")
         if self.data is not None or header.count + len(values) > self.max_n_elements:
             raise ValueError(f"a message holds at most {self.max_n_elements} elements")
-        if len(values) and not 0 <= values.min() <= values.max() <= header.eieio_type.max_value:
+        if len(values) and not 0 <= np.min(values) <= np.max(values) <= header.eieio_type.max_value:
             raise ValueError(f"keys must be in 0..{header.eieio_type.max_value:#x}")
         self._elements.append(values.astype(_FIELDS[header.eieio_type]).tobytes())
         header.count += len(values)
