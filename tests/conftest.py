@@ -45,8 +45,16 @@ def _give_children_the_same_pyspin() -> None:
     os.chdir(Path(__file__).parent)
 
 
+def _let_children_fork() -> None:
+    """Silence the warning of Python 3.12 and later: that forking is safe is what is tested."""
+    quiet = "ignore:This process (pid=:DeprecationWarning"
+    rest = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join([rest, quiet] if rest else [quiet])
+
+
 def pytest_configure(config: pytest.Config) -> None:
     _give_children_the_same_pyspin()
+    _let_children_fork()
     # Some runners start everything with SIGINT ignored, and children inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     capture = config.pluginmanager.getplugin("capturemanager")
