@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import errno
+import gc
 import select
+import weakref
 from typing import Any
 
 import pytest
@@ -222,3 +224,14 @@ def test_after_an_interrupt_no_request_gets_the_answer_of_another(
         pipeline.finish()
         assert answers[1] == b"\x01"
         assert answers[3] == b"\x03"
+
+
+def test_a_pipeline_that_is_dropped_does_not_keep_its_connection() -> None:
+    with Peer(lambda it: []) as peer, connected(peer) as connection:
+        duck = Duck(connection)
+        pipeline = SCPRequestPipeLine(duck)
+        pipeline.send_request(SendSignal(30, Signal.SYNC0), None, print)
+        is_alive = weakref.ref(duck)
+        del duck, pipeline
+        gc.collect()
+        assert is_alive() is None

@@ -635,6 +635,16 @@ def test_a_token_bucket_paces_it(kind: str, peer: Peer) -> None:
     assert 1000 - 10 * 26 <= bucket.tokens < 1000 - 10 * 26 + 1
 
 
+def test_a_token_bucket_that_never_fills_lets_nothing_by(kind: str, peer: Peer) -> None:
+    with Client(kind, peer.port, token_bucket=TokenBucket(60, 0)) as client:
+        client.read()
+        client.read()
+        with pytest.raises(ValueError, match="token_bucket"):
+            client.read()
+        client.pipeline.finish()
+        assert len(client.answers) == len(peer.requests) == 2
+
+
 def test_a_request_that_cannot_be_rendered_takes_no_channel(kind: str, peer: Peer) -> None:
     class Bad(ReadMemory):
         def datagram_from(self, *_: Any) -> bytes:

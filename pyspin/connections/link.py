@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import MutableMapping
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from pyspin._ffi import check, ffi, lib, own
 from pyspin.messages import ConnectionClosedError, SpinnakerIOError
@@ -19,14 +19,14 @@ from pyspin.messages import ConnectionClosedError, SpinnakerIOError
 class Share:
     """What the pipelines over one connection that is not pyspin's have in common."""
 
-    __slots__ = ("in_flight", "sequences")
+    __slots__ = ("drivers", "sequences")
 
     def __init__(self) -> None:
         out = ffi.new("spn_sequences **")
         check(lib.spn_sequences_new(out))
         self.sequences = own(out[0], lib.spn_sequences_unref)
-        # By token: whose request it is, the request and its callbacks, and its datagram.
-        self.in_flight: dict[int, tuple[Any, Any, Any, Any, bytes]] = {}
+        # Weakly: they refer to the connection, which must not keep itself.
+        self.drivers: WeakSet[Any] = WeakSet()
 
 
 _lock = threading.Lock()

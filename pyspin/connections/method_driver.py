@@ -12,6 +12,7 @@ import contextlib
 import errno
 import itertools
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 from pyspin._ffi import check, ffi, lib
@@ -49,7 +50,9 @@ class MethodDriver(Deliverer):
         self._get_scp_data = connection.get_scp_data
         self._timeout = settings[3]
         share = share_of(connection)
-        self._in_flight = share.in_flight
+        self._in_flight: dict[int, tuple[Any, Any, Any, bytes]] = {}  # by token
+        self._drivers = share.drivers
+        self._drivers.add(self)
         self.window = new_window(share.sequences, *settings)
         self.n_malformed = 0
         self._count = 0  # requests in progress
@@ -87,7 +90,7 @@ class MethodDriver(Deliverer):
         except BaseException:
             lib.spn_window_forget(window, token)
             raise
-        self._in_flight[token] = record = (self, request, callback, error_callback, data)
+        self._in_flight[token] = record = (request, callback, error_callback, data)
         self._count += 1
         self._is_full = code >= _FULL
         if not code & _FLEW:
@@ -133,11 +136,17 @@ class MethodDriver(Deliverer):
             if token < 0:
                 return
             token -= 1
-        owner, request, callback, error_callback, _ = self._in_flight.pop(token)
+        owner = self if token in self._in_flight else self._owner_of(token)
+        request, callback, error_callback, _ = owner._in_flight.pop(token)
         owner._count -= 1
         if owner is not self:
             owner._is_due = True
         owner.deliver((((request, callback, error_callback), None, raw, offset),))
+
+    def _owner_of(self, token: int) -> MethodDriver:
+        """Return which of the pipelines over the connection a request is of."""
+        drivers: Iterable[MethodDriver] = self._drivers
+        return next(it for it in drivers if token in it._in_flight)
 
     def _step(self) -> None:
         """Send what is to be sent now, and collect what has been given up."""
@@ -146,7 +155,7 @@ class MethodDriver(Deliverer):
         self._wait = min(max(self._wait_ns[0] * 1e-9, _WAIT_MIN), self._silence)
         try:
             for i in range(count):
-                self._send(self._in_flight[self._to_send[i]][4])
+                self._send(self._in_flight[self._to_send[i]][3])
         except Exception as error:
             self._connection_failed(error)
         while ended := self._ended():
@@ -160,7 +169,7 @@ class MethodDriver(Deliverer):
         outcomes: list[Outcome] = []
         table = _OUTCOME.iter_unpack(ffi.buffer(self._outcomes)[: count * _OUTCOME.size])
         for token, status, _, _, code, _, attempts in table:
-            _, request, callback, error_callback, _ = self._in_flight.pop(token)
+            request, callback, error_callback, _ = self._in_flight.pop(token)
             error = error_of(status, code, attempts, request, self._timeout)
             outcomes.append(((request, callback, error_callback), error, b"", 0))
         self._count -= count
@@ -196,7 +205,7 @@ class MethodDriver(Deliverer):
 
     def _refuse(self, record: tuple[Any, ...]) -> None:
         """Raise for a request that met a closed connection, and tell the others."""
-        mine = record[1:4]
+        mine = record[:3]
         rest = [ended for ended in self._ready if ended[0] != mine]
         self._ready.clear()
         self.deliver(rest)

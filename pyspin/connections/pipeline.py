@@ -87,7 +87,9 @@ class SCPRequestPipeLine:
         closed; exceptions of error callbacks pass through.
         """
         if self._bucket is not None:
-            self._bucket.consume(_HEADER + len(getattr(request, "data", None) or b""))
+            size = _HEADER + len(getattr(request, "data", None) or b"")
+            if not self._bucket.consume(size):
+                raise ValueError(f"token_bucket has no {size} tokens and never will")
         self._driver.send(request, callback, error_callback)
 
     def finish(self) -> None:
