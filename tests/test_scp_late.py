@@ -69,6 +69,36 @@ def test_replies_behind_a_useless_one_are_not_timeouts() -> None:
         assert pipeline.n_timeouts == 0
 
 
+def test_one_that_is_late_is_sent_again_although_others_are_answered() -> None:
+    """Replies that come one by one, each before a quarter of the timeout is over."""
+    lost: list[int] = []
+
+    def behave(request: Request) -> list[bytes]:
+        if request.number == 0:
+            lost.append(request.sequence)
+            return []
+        if request.sequence not in lost:
+            select.select([], [], [], TIMEOUT / 8)
+        return [request.reply()]
+
+    with Peer(behave) as peer, connected(peer) as connection:
+        pipeline = SCPRequestPipeLine(
+            Duck(connection), 2, intermediate_channel_waits=1, packet_timeout=TIMEOUT
+        )
+        answers: list[int] = []
+
+        def take(number: int) -> None:
+            pipeline.send_request(
+                SendSignal(30, Signal.SYNC0), lambda _: answers.append(number), print
+            )
+
+        for number in range(60):
+            take(number)
+        pipeline.finish()
+        assert len(answers) == 60
+        assert answers.index(0) < 40
+
+
 def test_more_than_a_batch_of_replies_are_not_timeouts() -> None:
     with Peer() as peer, connected(peer) as connection:
         answers: list[Any] = []

@@ -510,7 +510,7 @@ static void test_a_driver_may_keep_the_bytes(void)
     CHECK_EQ(code & ~0xffff, SPN_WINDOW_FLEW | SPN_WINDOW_FULL);
     CHECK_ERR(spn_window_offer(window, now, 10, true), -EAGAIN);
     now += TIMEOUT;
-    CHECK_EQ(spn_window_match(window, now, (uint16_t)code, SPNI_RC_OK), 8);
+    CHECK_EQ(spn_window_match(window, now, (uint16_t)code, SPNI_RC_OK), 9);
     CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 0);
     CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK), -1);
     CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 0);

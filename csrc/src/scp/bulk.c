@@ -147,7 +147,7 @@ int spn_bulk_add(spn_bulk *bulk, spn_link *link, spn_transfer *transfer)
     transfer->code = 0;
     transfer->status = transfer->length ? -EINPROGRESS : 0;
     if (transfer->length)
-        it->unfinished++;
+        __atomic_add_fetch(&it->unfinished, 1, __ATOMIC_RELAXED);
     return 0;
 }
 

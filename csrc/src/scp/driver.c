@@ -89,21 +89,27 @@ static bool may_pass_locked(spn_window *window, uint64_t now_ns)
     return may;
 }
 
-static void look_locked(spn_window *window, uint64_t now_ns)
+/* A reply was looked at. Whether a step is due, so that the driver does not
+ * wait for the next reply, when it comes late, but looks whether there is one. */
+static bool look_locked(spn_window *window, uint64_t now_ns)
 {
     window->has_asked = false;
-    if (!is_late_locked(window, now_ns))
+    if (!is_late_locked(window, now_ns)) {
         window->grace = 0;
-    else if (window->grace == 0)
+        return false;
+    }
+    if (window->grace == 0) {
         window->grace = spni_window_in_progress_locked(window) + BATCH;
-    else if (window->grace > 1)
+        return true;
+    }
+    if (window->grace > 1)
         window->grace--;
+    return window->grace == 1;
 }
 
 static bool has_work_locked(const spn_window *window)
 {
-    return window->again.count || window->fresh.count ||
-           window->ended.count || window->grace == 1;
+    return window->again.count || window->fresh.count || window->ended.count;
 }
 
 int64_t spn_window_match(spn_window *window, uint64_t now_ns,
@@ -112,8 +118,8 @@ int64_t spn_window_match(spn_window *window, uint64_t now_ns,
     now_ns = or_clock(now_ns);
     lock(window);
     int64_t token = spni_window_match_locked(window, now_ns, sequence, code);
-    look_locked(window, now_ns);
-    if (token >= 0 && has_work_locked(window))
+    bool is_due = look_locked(window, now_ns);
+    if (token >= 0 && (is_due || has_work_locked(window)))
         token |= 1;
     unlock(window);
     return token;
