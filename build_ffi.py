@@ -15,7 +15,7 @@ import cffi
 ROOT = Path(__file__).resolve().parent
 HEADER = ROOT / "csrc" / "include" / "pyspin.h"
 SOURCES = sorted(ROOT.glob("csrc/src/*/*.c"))
-HEADERS = sorted(ROOT.glob("csrc/src/*/*.h")) + [HEADER]
+HEADERS = [*sorted(ROOT.glob("csrc/src/*/*.h")), HEADER]
 
 
 def declarations() -> str:

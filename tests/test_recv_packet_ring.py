@@ -149,7 +149,7 @@ def test_the_port_is_held_and_its_socket_takes_nothing(stream: pyspin.recv.Strea
     port = free_port()
     stream.add_packet_ring_reader("lo", port, address="127.0.0.1", **SMALL)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="in use"):
             other.bind(("127.0.0.1", port))
         # Nobody at the port would be told to a connected socket as ECONNREFUSED.
         other.connect(("127.0.0.1", port))
