@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
+from numpy.lib import format as numpy_format
 
 from .shapes import MAX_DIMENSIONS
+
+# Numpy before 2.3 has no types for its functions.
+npy: Any = numpy_format
 
 MAX_LENGTH = 1 << 16
 """Bytes of the longest header accepted."""
@@ -80,9 +83,10 @@ def _dtype(descr: object) -> np.dtype[Any]:
     if not _is_descr(descr):
         raise ValueError(f"numpy header has an illegal descr {descr!r:.80}")
     try:
-        return npy.descr_to_dtype(cast("Any", _modern(descr)))
+        dtype: np.dtype[Any] = npy.descr_to_dtype(_modern(descr))
     except Exception as error:
         raise ValueError(f"numpy header has an illegal descr {descr!r:.80}: {error}") from error
+    return dtype
 
 
 def _modern(descr: Any) -> Any:
