@@ -216,8 +216,17 @@ static bool plan_message(spni_scatter *scatter, struct msghdr *header,
     return at->memory != NULL && at->bytes < scatter->horizon;
 }
 
+/* With a second reader, what it brings while a full ring interrupts this one
+ * could take the heaps away that a plan counts on. */
+static bool is_alone(const spn_stream *stream)
+{
+    return stream->readers != NULL && stream->readers->next == NULL;
+}
+
 static bool may_plan(spni_scatter *scatter)
 {
+    if (!is_alone(scatter->stream))
+        return false;
     if (scatter->pause > 0) {
         scatter->pause--;
         return false;
