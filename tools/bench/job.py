@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import traffic
@@ -52,21 +53,29 @@ def udp(
     ring: int = 0,
     max_heaps: int = 4,
     reorder: int = 0,
+    flows: int = 1,
 ) -> dict:
-    """Receive heaps until the stop packet and drop them."""
+    """Receive heaps until the stop packet and drop them; a stream and a thread for each flow."""
     os.sched_setaffinity(0, {cpu})
     options = {"max_heaps": max_heaps}
     if lib.NAME == "spead2" and reorder:
         options["allow_out_of_order"] = True
-    stream = lib.receiver(cpu, heap, 16, **options)
-    if ring:
-        lib.add_packet_ring(stream, port)
-    else:
-        lib.add_udp(stream, port, payload + 200)
+    streams = [lib.receiver(cpu, heap, 16, **options) for _ in range(flows)]
+    for flow, stream in enumerate(streams):
+        if ring:
+            lib.add_packet_ring(stream, port + flow)
+        else:
+            lib.add_udp(stream, port + flow, payload + 200)
     usage = ready()
-    heaps = sum(1 for _ in stream)
+    if flows == 1:
+        heaps = _iterate(lib, streams[0])
+    else:
+        with ThreadPoolExecutor(flows) as pool:
+            heaps = sum(pool.map(lambda stream: _iterate(lib, stream), streams))
     result = usage.read()
-    return {"heaps": heaps, "bytes": heaps * heap, **result, "stats": lib.stats(stream)}
+    stats = [lib.stats(stream) for stream in streams]
+    packets = sum(each["packets"] - 1 for each in stats)  # but for the stop packets
+    return {"heaps": heaps, "packets": packets, **result, "stats": stats[0]}
 
 
 def latency(lib, *, port: int, payload: int, heap: int, cpu: int = 1) -> dict:

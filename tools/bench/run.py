@@ -66,11 +66,14 @@ def receiver_command(contender: str, name: str, options: dict[str, object]) -> l
         extra["max_heaps"] = int(str(options["interleave"])) * 2
     if name == "udp" and options.get("reorder"):
         extra["reorder"] = 1
+    if name == "udp" and "flows" in options:
+        extra["flows"] = options["flows"]
     return job(contender.split()[0], name, **keep, **extra)
 
 
 def sender_command(options: dict[str, object]) -> list[str]:
-    names = ("payload", "heap", "heaps", "rate", "gso", "loss", "reorder", "interleave", "stamp")
+    names = ("payload", "heap", "heaps", "rate", "gso", "loss", "reorder", "interleave", "flows")
+    names += ("stamp",)
     command = [str(BUILD / "udp_send"), "--port", str(PORT), "--cpu", str(SEND_CPU)]
     for name in names:
         if name in options:
@@ -114,10 +117,8 @@ def udp(contender: str, options: dict[str, object]) -> Figures:
         options = {k: v for k, v in options.items() if k not in ("loss", "reorder")}
         contender = "pyspin"
     figures = exchange(contender, "udp", options)
-    stats = figures.get("stats")
-    packets = int(stats["packets"]) - 1 if isinstance(stats, dict) else figures["packets"]
     # By packet, not by whole heap: at 1 % loss few heaps are whole.
-    gigabytes = int(str(packets)) * int(str(options["payload"])) / 1e9
+    gigabytes = int(str(figures["packets"])) * int(str(options["payload"])) / 1e9
     sent = int(str(options["heaps"]))
     cpu = float(str(figures["user"])) + float(str(figures["system"]))
     figures["cpu_per_gb"] = cpu / gigabytes if gigabytes else None
@@ -218,6 +219,7 @@ GROWTH_BASE = {"payload": 8192, "gso": 1, "rate": 0.6e9, "heaps": 600, "heap": M
 GROWTH: dict[str, tuple[str, list[float]]] = {
     "payload": ("payload of a packet (bytes)", [256, 512, 1024, 2048, 4096, 8192, 16384]),
     "heap": ("heap (bytes)", [8192, 65536, 262144, MIB, 4 * MIB, 16 * MIB]),
+    "flows": ("streams, each a flow of its own", [1, 2, 4, 8]),
     "interleave": ("heaps interleaved", [1, 2, 4, 8, 16]),
     "loss": ("share of packets lost", [0, 0.001, 0.01, 0.05]),
     "reorder": ("packets reordered in windows of (minus 1)", [0, 1, 3, 7, 15]),
@@ -314,7 +316,8 @@ def main() -> None:
     for case in CASES:
         if case.name.startswith(arguments.only):
             results[case.name] = measure(case, arguments.rounds)
-    growth = {} if arguments.no_growth or arguments.only else measure_growth(3)
+    growth_rounds = max(1, arguments.rounds // 4)
+    growth = {} if arguments.no_growth or arguments.only else measure_growth(growth_rounds)
     document = {
         "machine": machine(),
         "rounds": arguments.rounds,

@@ -186,6 +186,8 @@ static void send_heaps(uint8_t *data, struct sockaddr_in *flows)
             memcpy(data + options.heap - 8, &now, 8);
         }
         send_group(1 + h, data, &flows[h % (uint64_t)options.flows]);
+        if (options.flows > 1)
+            batch.in_message = 0; /* the next heap goes elsewhere */
         if (options.stamp)
             flush();
     }
