@@ -203,7 +203,17 @@ def start(script: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+# The run-times of the sanitizers take neither threads after a fork, nor a fork while another
+# thread allocates.
+forking = pytest.mark.skipif(
+    "PYSPIN_SANITIZER" in os.environ, reason="sanitizers do not support forks of threads"
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=forking if "forked" in name else ()) for name in SCRIPTS],
+)
 def test_exit_is_clean_with(name: str) -> None:
     with start(SCRIPTS[name]) as child:
         try:
