@@ -58,10 +58,10 @@ def _udp(payload: int, gso: int, rate: float, heaps: int, *goals: Goal, ring: bo
 
 
 RECEIVE = [
-    _udp(8192, 1, 1.0e9, 2000, below(0.5), below(0.95, "bare copy")),
-    _udp(1424, 1, 1.0e9, 2000, below(0.25), below(1.1, "bare copy")),
-    _udp(8192, 0, 0.6e9, 1200, below(0.65)),
-    _udp(1424, 0, 0.2e9, 400, below(0.6), below(0.2, contender="pyspin ring"), ring=True),
+    _udp(8192, 1, 1.0e9, 1000, below(0.5), below(0.95, "bare copy")),
+    _udp(1424, 1, 1.0e9, 1000, below(0.25), below(1.1, "bare copy")),
+    _udp(8192, 0, 0.6e9, 700, below(0.65)),
+    _udp(1424, 0, 0.2e9, 220, below(0.6), below(0.2, contender="pyspin ring"), ring=True),
 ]
 
 MACHINE = [
@@ -72,7 +72,7 @@ MACHINE = [
         "machine_per_gb",
         "CPU s/GB of the machine",
         ("pyspin", "spead2", "pyspin ring"),
-        {"payload": 1424, "gso": 0, "rate": 0.2e9, "heaps": 400, "heap": MIB},
+        {"payload": 1424, "gso": 0, "rate": 0.2e9, "heaps": 220, "heap": MIB},
         (below(0.9, contender="pyspin ring"),),
     )
 ]
@@ -85,7 +85,7 @@ DISTURBED = [
         "cpu_per_gb",
         "CPU s/GB",
         ("pyspin", "spead2", "pyspin in order"),
-        {"payload": 8192, "gso": 1, "rate": 1.0e9, "heaps": 2000, "heap": MIB, **options},
+        {"payload": 8192, "gso": 1, "rate": 1.0e9, "heaps": 1000, "heap": MIB, **options},
         (below(1.3, "pyspin in order"),),
     )
     for name, title, options in [
@@ -102,7 +102,7 @@ RATE = [
         "bytes_per_second",
         "B/s",
         ("pyspin", "spead2", "bare copy"),
-        {"payload": 8192, "gso": 1, "heaps": 1500, "heap": MIB},
+        {"payload": 8192, "gso": 1, "heaps": 800, "heap": MIB},
         (above(1.5),),
     )
 ]
@@ -119,9 +119,9 @@ LATENCY = [
         (below(1.0),),
     )
     for name, title, heap, heaps, rate, gso in [
-        ("8k", "8 KiB heaps, 1000 a second", 8192, 1500, 8.192e6, 0),
-        ("1m-plain", "1 MiB heaps, 100 a second, without GSO", MIB, 200, 100 * MIB, 0),
-        ("1m-gso", "1 MiB heaps, 100 a second, with GSO", MIB, 200, 100 * MIB, 1),
+        ("8k", "8 KiB heaps, 1000 a second", 8192, 900, 8.192e6, 0),
+        ("1m-plain", "1 MiB heaps, 100 a second, without GSO", MIB, 90, 100 * MIB, 0),
+        ("1m-gso", "1 MiB heaps, 100 a second, with GSO", MIB, 90, 100 * MIB, 1),
     ]
 ]
 
@@ -133,7 +133,7 @@ MEMORY = [
         "bytes_per_second",
         "B/s",
         ("pyspin", "spead2"),
-        {"payload": payload, "heap": MIB, "count": 512},
+        {"payload": payload, "heap": MIB, "count": 384},
         (above(bound),),
     )
     for payload, bound in [(8192, 1.15), (1424, 1.4)]
@@ -170,7 +170,7 @@ SEND = [
         {"payload": payload, "heap": MIB, "heaps": heaps},
         (above(bound), above(0.9, "bare")),
     )
-    for payload, bound, heaps in [(8192, 1.3, 1500), (1424, 3.0, 600)]
+    for payload, bound, heaps in [(8192, 1.3, 1000), (1424, 3.0, 400)]
 ]
 
 CASES = RECEIVE + MACHINE + DISTURBED + RATE + LATENCY + MEMORY + SMALL + SEND

@@ -200,8 +200,8 @@ static void send_stop(const struct sockaddr_in *to)
     make_header(packet, (UINT64_C(1) << 40) - 1, 0, 0, 0, pointer(true, 6, 2));
     int off = 0;
     setsockopt(batch.fd, IPPROTO_UDP, UDP_SEGMENT, &off, sizeof off);
-    for (int i = 0; i < 5; i++) {
-        usleep(60000);
+    for (int i = 0; i < 3; i++) {
+        usleep(50000);
         (void)!sendto(batch.fd, packet, sizeof packet, 0,
                       (const struct sockaddr *)to, sizeof *to);
     }
