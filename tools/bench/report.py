@@ -141,7 +141,8 @@ def plot_cases(results: dict[str, Rounds]) -> list[str]:
         axes.invert_yaxis()
         axes.set_xlabel(title)
         axes.grid(axis="x", alpha=0.3)
-        handles = {h.get_label(): h for h in axes.containers}
+        named = (bar for bar in axes.containers if not bar.get_label().startswith("_"))
+        handles = {bar.get_label(): bar for bar in named}
         axes.legend(handles.values(), handles.keys(), fontsize=8)
         lines += _save(figure_, name, title)
     return lines
