@@ -9,12 +9,12 @@ SOURCES := $(wildcard csrc/src/*/*.c)
 HEADERS := $(wildcard csrc/src/*/*.h) csrc/include/pyspin.h
 PACKAGE := $(shell find pyspin -name '*.py')
 
-.PHONY: demo test pytest check ctest ctests fuzz fuzz-long fuzz-runs sanitize bench clean
+.PHONY: demo test pytest check ctest ctests fuzz fuzz-long fuzz-runs sanitize sanitize-brief bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/pyspin demo
 
-test: check ctests fuzz pytest sanitize
+test: check ctests fuzz pytest sanitize-brief
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,14 @@ pytest: $(VENV)/.test
 sanitize: $(VENV)/.test
 	$(BIN)/python tools/sanitize.py address -q
 	$(BIN)/python tools/sanitize.py thread -q
+
+# The thread sanitizer takes long, so `make test` gives it the tests of what
+# threads share most.
+SHARED := threads memory recv_stream recv_ring recv_udp recv_fd send_udp scp_bulk
+
+sanitize-brief: $(VENV)/.test
+	$(BIN)/python tools/sanitize.py address -q
+	$(BIN)/python tools/sanitize.py thread -q $(SHARED:%=tests/test_%.py)
 
 BENCH := .bench
 $(BENCH)/.bench: pyproject.toml setup.py build_ffi.py $(SOURCES) $(HEADERS) $(PACKAGE)
