@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from forking import forking
 
 SCRIPTS = Path(__file__).resolve().parent / "exit"
 
@@ -28,12 +28,6 @@ FORKING_NAMES = [
     "fork_under_refill",
     "multiprocessing_fork",
 ]
-
-# The run-times of the sanitizers take neither threads after a fork, nor a fork while another
-# thread allocates.
-forking = pytest.mark.skipif(
-    "PYSPIN_SANITIZER" in os.environ, reason="sanitizers do not support forks of threads"
-)
 
 
 def run(name: str) -> subprocess.CompletedProcess[str]:

@@ -14,6 +14,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from forking import forking
 
 TESTS = str(Path(__file__).parent)
 
@@ -201,13 +202,6 @@ def start(script: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-# The run-times of the sanitizers take neither threads after a fork, nor a fork while another
-# thread allocates.
-forking = pytest.mark.skipif(
-    "PYSPIN_SANITIZER" in os.environ, reason="sanitizers do not support forks of threads"
-)
 
 
 @pytest.mark.parametrize(
