@@ -15,4 +15,12 @@ static inline uint64_t spni_now_ns(void)
     return (uint64_t)now.tv_sec * SPNI_SECOND_NS + (uint64_t)now.tv_nsec;
 }
 
+/* The processor time of the calling thread in nanoseconds. */
+static inline uint64_t spni_thread_cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * SPNI_SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
 #endif

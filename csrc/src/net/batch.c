@@ -117,10 +117,11 @@ static void measure(spni_batch *batch)
     }
 }
 
-/* By the mean size of the messages of the last call. */
+/* By the mean size of the messages of the last call. The first call brings few:
+ * slots that are never used again would cost a page fault for each page. */
 static unsigned affordable(const spni_batch *batch)
 {
-    size_t count = SPNI_BATCH_MESSAGES;
+    size_t count = 0;
 
     if (batch->bytes > 0)
         count = (size_t)CALL_SIZE * batch->count / batch->bytes;
@@ -142,6 +143,7 @@ int spni_batch_receive(spni_batch *batch, int fd, unsigned led)
         return -errno;
     }
     batch->count = (unsigned)count;
+    batch->is_full = batch->count == limit;
     measure(batch);
     return count;
 }

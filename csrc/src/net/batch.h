@@ -25,6 +25,7 @@ typedef struct {
     uint8_t *bounce; /* a slot for each message */
     unsigned count;  /* messages of the last call */
     unsigned led;    /* the first of them, which the caller has led elsewhere */
+    bool is_full;    /* the call brought all that it could: there may be more */
     size_t bytes;
     uint64_t datagrams;
     uint32_t drops;  /* of the socket, ever; as last told (SO_RXQ_OVFL) */

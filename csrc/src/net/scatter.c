@@ -15,6 +15,7 @@
 enum {
     /* Below, the iovecs cost the kernel more than the copy costs us. */
     PAYLOAD_MIN = 4096,
+    MESSAGES_MIN = 8,
     HORIZON_MAX = 512 << 10,
     HORIZON_MIN = 64 << 10,
     /* So many misses in excess of hits end the guessing for a while. */
@@ -236,6 +237,16 @@ static bool may_plan(spni_scatter *scatter)
         && scatter->shape.header_length <= SPNI_SEQUEL_HEADER_MAX;
 }
 
+/* A plan for more than come is work for nothing; but there may come more. */
+static unsigned message_limit(const spni_scatter *scatter)
+{
+    unsigned limit = 2 * scatter->last_count;
+
+    if (limit < MESSAGES_MIN)
+        return MESSAGES_MIN;
+    return limit < SPNI_SCATTER_MESSAGES ? limit : SPNI_SCATTER_MESSAGES;
+}
+
 unsigned spni_scatter_plan(spni_scatter *scatter, struct mmsghdr *messages)
 {
     cursor at;
@@ -251,7 +262,7 @@ unsigned spni_scatter_plan(spni_scatter *scatter, struct mmsghdr *messages)
     begin_plan(scatter, &at);
     if (at.memory == NULL)
         return 0;
-    while (scatter->message_count < SPNI_SCATTER_MESSAGES
+    while (scatter->message_count < message_limit(scatter)
            && plan_message(scatter,
                            &messages[scatter->message_count].msg_hdr, &at))
         continue;
@@ -394,6 +405,7 @@ void spni_scatter_check(spni_scatter *scatter, const struct mmsghdr *messages,
     size_t arrived = 0;
     unsigned number = 0;
 
+    scatter->last_count = count;
     for (unsigned i = 0; i < count; i++)
         arrived += datagrams(messages[i].msg_len, segments[i]);
 

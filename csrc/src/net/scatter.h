@@ -60,6 +60,7 @@ typedef struct {
     uint8_t counts[SPNI_SCATTER_INDEXES]; /* packets of the message that begins
                                            * at that packet of a heap; 0: ? */
     uint8_t usual_count;
+    unsigned last_count; /* messages of the last call */
 
     /* When to guess at all. */
     size_t horizon;  /* bytes to plan for a call */
