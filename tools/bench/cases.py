@@ -44,7 +44,7 @@ def above(bound: float, against: str = "spead2", contender: str = "pyspin") -> G
 
 
 def _udp(payload: int, gso: int, rate: float, heaps: int, *goals: Goal, ring: bool = False) -> Case:
-    contenders = ("pyspin", "spead2", "bare copy", "bare discard")
+    contenders = ("pyspin", "spead2", "bare copy", "bare copy 4", "bare place 4", "bare discard")
     return Case(
         f"udp-{payload}-{'gso' if gso else 'plain'}",
         f"UDP, {payload}-byte payloads, sender {'with' if gso else 'without'} GSO",

@@ -32,7 +32,13 @@ HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent.parent / "build" / "bench"
 PORT = 27180
 SEND_CPU, RECEIVE_CPU = 0, 1
+# The heaps that a bare loop uses in turn, unless its name says otherwise: a ring's worth.
+BARE_HEAPS = 16
 Figures = dict[str, object]
+
+
+# The threads of numpy's BLAS spin when they begin; nobody here uses them.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 def build() -> None:
@@ -55,9 +61,10 @@ def job(library: str, name: str, **options: object) -> list[str]:
 def receiver_command(contender: str, name: str, options: dict[str, object]) -> list[str]:
     """Return the command of the receiving process."""
     if contender.startswith("bare"):
-        mode = contender.split()[1]
-        heap = str(options["heap"])
-        return [str(BUILD / "udp_receive"), mode, str(PORT), heap, str(RECEIVE_CPU)]
+        _, mode, *count = contender.split()
+        command = [str(BUILD / "udp_receive"), mode, PORT, options["heap"], RECEIVE_CPU]
+        command += [count[0] if count else BARE_HEAPS, options["payload"], options["gso"]]
+        return [str(part) for part in command]
     keep = {key: options[key] for key in ("payload", "heap") if key in options}
     extra: dict[str, object] = {"port": PORT, "cpu": RECEIVE_CPU}
     if contender == "pyspin ring":

@@ -3,6 +3,11 @@
  *
  *   discard: throw every byte away where it landed
  *   copy:    copy each packet's payload to its place in a heap
+ *   place:   have the kernel write each payload to its place, as it is known
+ *            beforehand how udp_send cuts its messages (and nothing is lost)
+ *
+ * The heaps are used in turn. How many there are decides how much of the
+ * processor's cache they take.
  *
  * Ends at a packet with an empty payload (the sender's stop). Prints one line
  * of JSON as the other receivers do.
@@ -25,15 +30,21 @@
 #define UDP_GRO 104
 #endif
 
-enum { MESSAGES = 64, SIZE = 65536, HEADER = 48, HEAPS = 16 };
+enum { MESSAGES = 64, SIZE = 65536, HEADER = 48, PACKETS = 60, MAX_GSO = 65000 };
 
 static struct mmsghdr messages[MESSAGES];
 static struct iovec iov[MESSAGES];
 static uint8_t control[MESSAGES][64];
 static uint64_t packets, bytes, calls, message_count;
 static uint8_t *buffer, *heaps;
-static uint64_t heap_size;
-static bool copying;
+static uint64_t heap_size, heap_count, payload_size;
+static bool copying, placing, gso;
+
+/* The plan of `place`. */
+static struct iovec plan[MESSAGES][2 * PACKETS + 1];
+static uint8_t headers[MESSAGES][PACKETS][HEADER];
+static uint64_t position; /* in the heaps, of the next packet */
+static uint64_t ends[MESSAGES]; /* the position after each message */
 
 static int segment_size(struct msghdr *header, int length)
 {
@@ -59,11 +70,11 @@ static void take_packet(const uint8_t *packet, int length)
     uint64_t payload = (uint64_t)(length - HEADER);
     packets++;
     bytes += payload;
-    if (!copying)
+    if (!copying) /* nor is a placed header where `packet` says */
         return;
     uint64_t cnt = immediate(packet + 8), offset = immediate(packet + 24);
     if (offset + payload <= heap_size)
-        memcpy(heaps + (cnt % HEAPS) * heap_size + offset, packet + HEADER,
+        memcpy(heaps + (cnt % heap_count) * heap_size + offset, packet + HEADER,
                payload);
 }
 
@@ -80,12 +91,46 @@ static bool take_message(int i)
     return true;
 }
 
+static int message_packets(void)
+{
+    int most = MAX_GSO / (int)(HEADER + payload_size);
+    return !gso || most < 1 ? 1 : most > PACKETS ? PACKETS : most;
+}
+
+/* Lead the message's packets to where they belong; what follows them. */
+static uint64_t plan_message(int i, uint64_t at)
+{
+    struct iovec *next = plan[i];
+    uint64_t length = payload_size;
+    for (int n = 0; n < message_packets() && length == payload_size; n++) {
+        uint64_t left = heap_size - at % heap_size;
+        length = left < payload_size ? left : payload_size;
+        *next++ = (struct iovec){headers[i][n], HEADER};
+        *next++ = (struct iovec){heaps + at % (heap_count * heap_size), length};
+        at += length;
+    }
+    messages[i].msg_hdr.msg_iov = plan[i];
+    messages[i].msg_hdr.msg_iovlen = (size_t)(next - plan[i]);
+    return at;
+}
+
+static void plan_batch(void)
+{
+    uint64_t at = position;
+    for (int i = 0; i < MESSAGES; i++)
+        ends[i] = at = plan_message(i, at);
+}
+
 static bool take_batch(int fd)
 {
+    if (placing)
+        plan_batch();
     for (int i = 0; i < MESSAGES; i++)
         messages[i].msg_hdr.msg_controllen = sizeof control[i];
     int got = recvmmsg(fd, messages, MESSAGES, MSG_WAITFORONE, NULL);
     calls++;
+    if (got > 0)
+        position = ends[got - 1];
     for (int i = 0; i < got; i++) {
         message_count++;
         if (!take_message(i))
@@ -123,19 +168,24 @@ static double elapsed(struct timeval from, struct timeval to)
 
 int main(int argc, char **argv)
 {
-    if (argc < 5) {
-        fprintf(stderr, "udp_receive discard|copy PORT HEAP CPU\n");
+    if (argc < 8) {
+        fprintf(stderr, "udp_receive discard|copy|place PORT HEAP CPU HEAPS "
+                        "PAYLOAD GSO\n");
         return 2;
     }
     copying = strcmp(argv[1], "copy") == 0;
+    placing = strcmp(argv[1], "place") == 0;
     heap_size = strtoull(argv[3], NULL, 0);
+    heap_count = strtoull(argv[5], NULL, 0);
+    payload_size = strtoull(argv[6], NULL, 0);
+    gso = atoi(argv[7]) != 0;
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(atoi(argv[4]), &set);
     sched_setaffinity(0, sizeof set, &set);
     int fd = open_socket(atoi(argv[2]));
     buffer = pages(MESSAGES * SIZE);
-    heaps = pages(HEAPS * heap_size);
+    heaps = pages(heap_count * heap_size);
     for (int i = 0; i < MESSAGES; i++) {
         iov[i] = (struct iovec){buffer + i * SIZE, SIZE};
         messages[i].msg_hdr.msg_iov = &iov[i];
