@@ -125,6 +125,19 @@ LATENCY = [
     ]
 ]
 
+# What coalescing costs where it may happen: many packets a second, one a message.
+LATENCY += [
+    Case(
+        "latency-busy",
+        "latency from sending a heap to get, 64 KiB heaps, 9000 a second, without GSO",
+        "latency",
+        "latency_us",
+        "us",
+        ("pyspin", "pyspin max_latency=0", "spead2"),
+        {"payload": 8192, "gso": 0, "heap": 65536, "heaps": 9000, "rate": 9000 * 65536.0},
+    )
+]
+
 MEMORY = [
     Case(
         f"memory-{payload}",

@@ -78,10 +78,10 @@ def udp(
     return {"heaps": heaps, "packets": packets, **result, "stats": stats[0]}
 
 
-def latency(lib, *, port: int, payload: int, heap: int, cpu: int = 1) -> dict:
+def latency(lib, *, port: int, payload: int, heap: int, cpu: int = 1, at_once: int = 0) -> dict:
     """Take the time from a heap's sending to its `get`; the heap's last bytes tell the first."""
     os.sched_setaffinity(0, {cpu})
-    stream = lib.receiver(cpu, heap, 16)
+    stream = lib.receiver(cpu, heap, 16, **({"max_latency": 0.0} if at_once else {}))
     lib.add_udp(stream, port, payload + 200)
     usage = ready()
     waits = []

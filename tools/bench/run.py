@@ -69,6 +69,8 @@ def receiver_command(contender: str, name: str, options: dict[str, object]) -> l
     extra: dict[str, object] = {"port": PORT, "cpu": RECEIVE_CPU}
     if contender == "pyspin ring":
         extra["ring"] = 1
+    if contender == "pyspin max_latency=0":
+        extra["at_once"] = 1
     if name == "udp" and options.get("interleave", 1) != 1:
         extra["max_heaps"] = int(str(options["interleave"])) * 2
     if name == "udp" and options.get("reorder"):
