@@ -11,7 +11,10 @@
 #include "spead/feed.h"
 
 enum {
-    BATCH = 512, /* packets a turn: a turn costs a look at epoll */
+    /* A turn ends with half a millisecond's work, some heaps of a megabyte: it
+     * costs a look at epoll, and waking who waits for its heaps much more. */
+    TURN = 6 << 20,
+    PACKET = 512, /* bytes that are copied in the time a packet takes besides */
 };
 
 typedef struct {
@@ -19,7 +22,7 @@ typedef struct {
     spni_task task;
     const uint8_t *data;
     size_t length;
-    int batch_left; /* packets of the batch that was interrupted */
+    size_t turn_left; /* of the turn that was interrupted; 0: none was */
 } memory_reader;
 
 static memory_reader *of(spni_reader *reader)
@@ -27,25 +30,30 @@ static memory_reader *of(spni_reader *reader)
     return (memory_reader *)reader;
 }
 
-/* Feed one batch, or the rest of one. */
+/* Whether the stream takes more after the packet. */
+static bool feed_packet(memory_reader *reader)
+{
+    size_t used;
+    bool goes_on = spni_stream_add_bytes(reader->base.stream, reader->data,
+                                         reader->length, &used);
+    size_t worth = used + PACKET;
+
+    reader->data += used;
+    reader->length = used > 0 ? reader->length - used : 0;
+    reader->turn_left -= worth < reader->turn_left ? worth : reader->turn_left;
+    return goes_on;
+}
+
+/* Feed for one turn, or the rest of one. */
 static void feed(memory_reader *reader)
 {
     spn_stream *stream = reader->base.stream;
     bool goes_on = true;
-    size_t used = 1;
 
-    while (goes_on && used > 0 && reader->length > 0
-           && reader->batch_left > 0) {
-        goes_on = spni_stream_add_bytes(stream, reader->data, reader->length,
-                                        &used);
-        reader->data += used;
-        reader->length -= used;
-        reader->batch_left--;
-    }
-    if (used == 0)
-        reader->length = 0;
+    while (goes_on && reader->length > 0 && reader->turn_left > 0)
+        goes_on = feed_packet(reader);
     if (reader->length == 0)
-        reader->batch_left = 0;
+        reader->turn_left = 0;
     spni_stream_end_batch(stream, stream->work.packets > 0);
     if (reader->length == 0 && !stream->is_blocked)
         spni_stream_end(stream);
@@ -57,8 +65,8 @@ static void run(spni_task *task)
         (void *)((char *)task - offsetof(memory_reader, task));
     spn_stream *stream = reader->base.stream;
 
-    if (reader->batch_left == 0)
-        reader->batch_left = BATCH;
+    if (reader->turn_left == 0)
+        reader->turn_left = TURN;
     spni_stream_begin_batch(stream, spni_now_ns());
     feed(reader);
     spni_loop_post(stream->loop, task);

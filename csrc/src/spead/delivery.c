@@ -47,6 +47,21 @@ static void queue_heap(spn_stream *stream, spni_assembly *assembly)
     spni_heap_queue_push(&stream->outbox, heap);
 }
 
+static void set_limit(spn_stream *stream)
+{
+    size_t room = spni_ring_room(stream->ring);
+
+    stream->outbox_limit = room < OUTBOX_LIMIT ? room : OUTBOX_LIMIT;
+}
+
+/* The room is looked at only when there was not enough. */
+static bool is_outbox_full(spn_stream *stream)
+{
+    if (stream->outbox.count >= stream->outbox_limit)
+        set_limit(stream);
+    return stream->outbox.count >= stream->outbox_limit;
+}
+
 void spni_deliver(spn_stream *stream, spni_assembly *assembly)
 {
     if (stream->is_dropping) {
@@ -59,7 +74,7 @@ void spni_deliver(spn_stream *stream, spni_assembly *assembly)
         queue_heap(stream, assembly);
     }
     spni_discard(stream, assembly);
-    if (stream->outbox.count >= stream->outbox_limit && !stream->is_blocked)
+    if (!stream->is_blocked && is_outbox_full(stream))
         spni_flush_outbox(stream);
 }
 
@@ -138,13 +153,6 @@ static int move(spn_stream *stream, spni_ring_waiter *waiter)
     publish_locked(stream);
     pthread_mutex_unlock(&stream->lock);
     return pushed;
-}
-
-static void set_limit(spn_stream *stream)
-{
-    size_t room = spni_ring_room(stream->ring);
-
-    stream->outbox_limit = room < OUTBOX_LIMIT ? room : OUTBOX_LIMIT;
 }
 
 void spni_flush_outbox(spn_stream *stream)
