@@ -12,8 +12,8 @@
 
 #include "pyspin.h"
 
-static void copy_std(void *restrict to, const void *restrict from,
-                     size_t length)
+void spni_copy_plainly(void *restrict to, const void *restrict from,
+                       size_t length)
 {
     memcpy(to, from, length);
 }
@@ -111,7 +111,7 @@ static const struct {
     const char *name;
     spni_copy copy;
 } nontemporal[] = {
-    {"memcpy", copy_std},
+    {"memcpy", spni_copy_plainly},
     {"sse2", copy_sse2},
     {"avx2", copy_avx2},
     {"avx512", copy_avx512},
@@ -132,7 +132,7 @@ static int best_nontemporal(void)
 static const struct {
     const char *name;
     spni_copy copy;
-} nontemporal[] = {{"memcpy", copy_std}};
+} nontemporal[] = {{"memcpy", spni_copy_plainly}};
 
 static int best_nontemporal(void)
 {
@@ -150,7 +150,7 @@ spni_copy spni_copy_find(int memcpy_id)
 {
     switch (memcpy_id) {
     case SPN_MEMCPY_STD:
-        return copy_std;
+        return spni_copy_cached();
     case SPN_MEMCPY_NONTEMPORAL:
         return nontemporal[best_nontemporal()].copy;
     default:

@@ -13,4 +13,10 @@ typedef void (*spni_copy)(void *restrict to, const void *restrict from,
  * returns. */
 spni_copy spni_copy_find(int memcpy_id);
 
+void spni_copy_plainly(void *restrict to, const void *restrict from,
+                       size_t length);
+
+/* The one behind SPN_MEMCPY_STD. */
+spni_copy spni_copy_cached(void);
+
 #endif
