@@ -28,7 +28,7 @@ __all__ = [
     "PoolStats",
 ]
 
-#: Copy payloads with the C library's ``memcpy``.
+#: Copy payloads through the caches, as ``memcpy`` does.
 MEMCPY_STD: int = lib.SPN_MEMCPY_STD
 
 #: Copy payloads past the caches (SSE2, AVX2 or AVX-512, the widest that the processor has).
@@ -160,8 +160,10 @@ class MemoryPool(MemoryAllocator):
 
     Sizes from `lower` to `upper` bytes are served with buffers of `upper` bytes, the one that was
     freed last first; other sizes go to `allocator` (default: a `MemoryAllocator`). The pool starts
-    with `initial` buffers and keeps at most `max_free` free ones. When it is empty it allocates,
-    logging a warning unless `warn_on_empty` is off, and that buffer joins the pool later.
+    with `initial` buffers (from 2 MiB on, and without an `allocator` of yours, in transparent huge
+    pages if the system has them) and keeps at most `max_free` free ones. When it is empty it
+    allocates, logging a warning unless `warn_on_empty` is off, and that buffer joins the pool
+    later.
 
     With a thread pool, a background task fills it up to `initial` again whenever fewer than
     `low_water` buffers are left. After the threads have been stopped, and in a forked child, the

@@ -119,8 +119,9 @@ int spn_allocator_set_numa_node(spn_allocator *mmap, int node);
 /* A pool of buffers of `upper` bytes that serves sizes lower..upper; others go
  * to `base`. Holds at most max_free free buffers, `initial` at the start. With
  * `threads`, when fewer than low_water remain a background task refills it to
- * `initial`; without, low_water must be 0. base NULL: malloc. The pool goes on
- * without refills when `threads` has been stopped, and in a forked child.
+ * `initial`; without, low_water must be 0. base NULL: malloc, and the first
+ * buffers in transparent huge pages if they fill one. The pool goes on without
+ * refills when `threads` has been stopped, and in a forked child.
  * -EINVAL unless lower <= upper, initial <= max_free, low_water <= initial;
  * -ENOMEM; SPN_ESTOPPED if `threads` has been stopped or is a parent's. */
 int spn_allocator_new_pool(spn_threads *threads, size_t lower, size_t upper,
@@ -157,8 +158,8 @@ void spn_buffer_free(spn_buffer *buffer);
 size_t spn_buffers_live(void);
 
 enum {
-    SPN_MEMCPY_STD = 0,
-    SPN_MEMCPY_NONTEMPORAL = 1,
+    SPN_MEMCPY_STD = 0,         /* through the caches */
+    SPN_MEMCPY_NONTEMPORAL = 1, /* past them */
 };
 
 /* The name of the instructions that SPN_MEMCPY_NONTEMPORAL uses on this

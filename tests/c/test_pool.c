@@ -173,6 +173,70 @@ static void buffers_may_outlive_the_pool_and_its_base(void)
     CHECK_EQ(spn_buffers_live(), 0);
 }
 
+enum { MIB = 1 << 20 };
+
+static spn_allocator *make_large(size_t max_free, size_t initial)
+{
+    spn_allocator *pool;
+    CHECK_EQ(spn_allocator_new_pool(NULL, 1, MIB, max_free, initial, 0, NULL,
+                                    &pool),
+             0);
+    CHECK_EQ(spn_allocator_set_warn_on_empty(pool, false), 0);
+    return pool;
+}
+
+static void the_first_large_buffers_are_of_one_slab(void)
+{
+    spn_allocator *pool = make_large(3, 3);
+    spni_buffer buffers[3];
+    for (int i = 0; i < 3; i++) {
+        buffers[i] = take(pool, MIB);
+        CHECK_EQ((char *)buffers[i].data - (char *)buffers[0].data, i * MIB);
+    }
+    CHECK_EQ((uintptr_t)buffers[0].data % (2 * MIB), 0);
+    for (int i = 0; i < 3; i++)
+        spni_buffer_release(&buffers[i]);
+    CHECK_EQ(stats_of(pool).hits, 3);
+    CHECK_EQ(stats_of(pool).free, 3);
+    spn_allocator_unref(pool);
+}
+
+/* Whatever the order in which they come back. */
+static void buffers_of_the_slab_stay_in_a_full_pool(void)
+{
+    for (int first = 0; first < 4; first++) {
+        spn_allocator *pool = make_large(2, 2);
+        spni_buffer buffers[4], again[2];
+        for (int i = 0; i < 4; i++)
+            buffers[i] = take(pool, MIB);
+        void *slab[2] = {buffers[0].data, buffers[1].data};
+        for (int i = 0; i < 4; i++)
+            spni_buffer_release(&buffers[(first + i) % 4]);
+        CHECK_EQ(stats_of(pool).free, 2);
+        CHECK_EQ(stats_of(pool).outstanding, 0);
+        for (int i = 0; i < 2; i++) {
+            again[i] = take(pool, MIB);
+            CHECK(again[i].data == slab[0] || again[i].data == slab[1]);
+        }
+        CHECK(again[0].data != again[1].data);
+        CHECK_EQ(stats_of(pool).misses, 2);
+        spn_allocator_unref(pool);
+        spni_buffer_release(&again[0]);
+        spni_buffer_release(&again[1]);
+    }
+    CHECK_EQ(spn_buffers_live(), 0);
+}
+
+static void a_base_gives_the_first_buffers_singly(void)
+{
+    spn_allocator *base = make_large(3, 3), *pool;
+    CHECK_EQ(spn_allocator_new_pool(NULL, 1, MIB, 3, 3, 0, base, &pool), 0);
+    CHECK_EQ(stats_of(base).hits, 3);
+    spn_allocator_unref(pool);
+    CHECK_EQ(stats_of(base).free, 3);
+    spn_allocator_unref(base);
+}
+
 static void low_water_starts_the_refill(void)
 {
     spn_threads *threads = start(1);
@@ -319,6 +383,9 @@ int main(void)
     tiny_buffers_have_room_for_the_link();
     an_empty_pool_warns();
     buffers_may_outlive_the_pool_and_its_base();
+    the_first_large_buffers_are_of_one_slab();
+    buffers_of_the_slab_stay_in_a_full_pool();
+    a_base_gives_the_first_buffers_singly();
     low_water_starts_the_refill();
     many_rapid_allocations_with_refill();
     a_pool_may_die_under_its_refill();

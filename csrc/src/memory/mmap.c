@@ -11,6 +11,7 @@
 
 #include "memory/allocator.h"
 #include "memory/numa.h"
+#include "memory/pages.h"
 
 #ifndef MAP_HUGE_SHIFT
 #define MAP_HUGE_SHIFT 26
@@ -20,9 +21,6 @@
 #endif
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
-#endif
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
 #endif
 
 typedef struct {
@@ -56,20 +54,6 @@ static size_t huge_page_size(int flags)
                                    : default_huge_page_size();
 }
 
-/* Touch all pages, as MAP_POPULATE does, but after the system has been told
- * where to take them from. Kernels before 5.14 leave it to us. */
-static int populate(void *data, size_t size, size_t page)
-{
-    volatile uint8_t *bytes = data;
-    if (madvise(data, size, MADV_POPULATE_WRITE) == 0)
-        return 0;
-    if (errno != EINVAL)
-        return -ENOMEM;
-    for (size_t i = 0; i < size; i += page)
-        bytes[i] = 0;
-    return 0;
-}
-
 static int place(const mmap_allocator *self, void *data, size_t size,
                  size_t page)
 {
@@ -82,7 +66,7 @@ static int place(const mmap_allocator *self, void *data, size_t size,
      * ones either says so, and that is that. */
     if (self->prefers_huge)
         madvise(data, size, MADV_HUGEPAGE);
-    return populate(data, size, page);
+    return spni_pages_populate(data, size, page);
 }
 
 static int map(const mmap_allocator *self, int flags, size_t size,

@@ -6,6 +6,10 @@
  * and capacity are the base's, and whether it is one of the pool's or came
  * straight from the base follows from its size. So nothing is looked up.
  *
+ * Without a base of the user's, the first buffers are cut from one slab of huge
+ * pages, which are quicker to fill. It goes with the pool, so its buffers are
+ * always kept; others make way for them.
+ *
  * `lock` is held for a few loads and stores only; allocation and release of
  * memory, log and posting of the refill happen outside. A fork waits for these
  * moments, so that the pool is whole in the child.
@@ -16,7 +20,11 @@
 
 #include "base/log.h"
 #include "memory/allocator.h"
+#include "memory/pages.h"
 #include "memory/refill.h"
+
+#define CACHE_LINE 64U
+#define SLAB_LEAST ((size_t)2 << 20) /* a huge page */
 
 typedef struct free_buffer {
     struct free_buffer *next;
@@ -30,6 +38,8 @@ typedef struct pool {
     spn_allocator *base;
     spni_refill *refill; /* NULL: none */
     bool warns;          /* atomic */
+    uint8_t *slab;       /* NULL: none */
+    size_t slab_size;
 
     pthread_mutex_t lock; /* the two below */
     free_buffer *top;
@@ -117,6 +127,29 @@ static bool pop_locked(pool *self, spni_buffer *out)
     return true;
 }
 
+static bool is_of_slab(const pool *self, const void *data)
+{
+    return (uintptr_t)data - (uintptr_t)self->slab < self->slab_size;
+}
+
+/* What must go when a buffer comes back to a full pool: the buffer, unless it
+ * is of the slab. Then there is a free one that is not, since a pool keeps as
+ * many as its slab has. */
+static void make_way_locked(pool *self, const spni_buffer *buffer,
+                            spni_buffer *surplus)
+{
+    free_buffer **link = &self->top;
+    *surplus = *buffer;
+    if (!is_of_slab(self, buffer->data))
+        return;
+    while (is_of_slab(self, *link))
+        link = &(*link)->next;
+    surplus->data = *link;
+    surplus->capacity = (*link)->capacity;
+    *link = (*link)->next;
+    self->stats.free--;
+}
+
 static int allocate_from_base(pool *self, size_t size, spni_buffer *out)
 {
     return self->base->kind->allocate(self->base, size, out);
@@ -175,19 +208,21 @@ static int pool_allocate(spn_allocator *allocator, size_t size,
 static void pool_release(spn_allocator *allocator, spni_buffer *buffer)
 {
     pool *self = (pool *)allocator;
+    spni_buffer surplus = {0};
     if (!is_pooled(self, buffer->size)) {
         release_to_base(self, buffer->size, buffer->data, buffer->capacity);
         return;
     }
     pthread_mutex_lock(&self->lock);
-    bool is_kept = self->stats.free < self->max_free;
-    if (is_kept)
+    if (self->stats.free == self->max_free)
+        make_way_locked(self, buffer, &surplus);
+    if (surplus.data != buffer->data)
         push_locked(self, buffer->data, buffer->capacity);
     self->stats.outstanding--;
     pthread_mutex_unlock(&self->lock);
-    if (!is_kept)
-        release_to_base(self, pooled_size(self), buffer->data,
-                        buffer->capacity);
+    if (surplus.data != NULL)
+        release_to_base(self, pooled_size(self), surplus.data,
+                        surplus.capacity);
 }
 
 /* ---- filling ---- */
@@ -210,6 +245,43 @@ static int add_buffer(pool *self, bool is_refill)
         release_to_base(self, pooled_size(self), buffer.data,
                         buffer.capacity);
     return 0;
+}
+
+/* From one buffer of the slab to the next. */
+static size_t slab_stride(const pool *self)
+{
+    return (pooled_size(self) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
+static bool wants_slab(const pool *self)
+{
+    return self->initial > 0 && self->upper <= PTRDIFF_MAX - CACHE_LINE
+        && slab_stride(self) <= PTRDIFF_MAX / self->initial
+        && slab_stride(self) * self->initial >= SLAB_LEAST;
+}
+
+/* Cut the first buffers from one mapping: 0 or -ENOMEM. */
+static int add_slab(pool *self)
+{
+    size_t stride = slab_stride(self);
+    uint8_t *slab = spni_pages_map(stride * self->initial);
+    if (slab == NULL)
+        return -ENOMEM;
+    self->slab = slab;
+    self->slab_size = stride * self->initial;
+    for (size_t i = self->initial; i-- > 0;)
+        push_locked(self, slab + i * stride, stride);
+    return 0;
+}
+
+static int add_first_buffers(pool *self, bool has_own_base)
+{
+    int error = 0;
+    if (has_own_base && wants_slab(self))
+        return add_slab(self);
+    for (size_t i = 0; error == 0 && i < self->initial; i++)
+        error = add_buffer(self, false);
+    return error;
 }
 
 static size_t count_free(pool *self)
@@ -236,8 +308,10 @@ static void pool_destroy(spn_allocator *allocator)
     spni_refill_free(self->refill);
     unregister_pool(self);
     while (pop_locked(self, &buffer))
-        release_to_base(self, pooled_size(self), buffer.data,
-                        buffer.capacity);
+        if (!is_of_slab(self, buffer.data))
+            release_to_base(self, pooled_size(self), buffer.data,
+                            buffer.capacity);
+    spni_pages_unmap(self->slab, self->slab_size);
     spn_allocator_unref(self->base);
     pthread_mutex_destroy(&self->lock);
     free(self);
@@ -281,8 +355,8 @@ int spn_allocator_new_pool(spn_threads *threads, size_t lower, size_t upper,
     if (error == 0 && low_water > 0)
         error = spni_refill_new(threads, &self->face, refill_step,
                                 &self->refill);
-    for (size_t i = 0; error == 0 && i < initial; i++)
-        error = add_buffer(self, false);
+    if (error == 0)
+        error = add_first_buffers(self, base == NULL);
     if (error < 0) {
         pool_destroy(&self->face);
         return error;
