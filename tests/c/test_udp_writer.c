@@ -197,6 +197,26 @@ static void test_refused_connections_are_passed_over(void)
     tear_down(&rig);
 }
 
+/* No batch ends with a message that would have gone on. */
+static void test_a_batch_is_of_whole_messages(void)
+{
+    test_rig rig;
+    spni_sent sent;
+    set_up(&rig, true);
+    spn_packets *packets = cut(1 << 20, 1472);
+    size_t built = 0, messages = 0;
+    while (built < spn_packets_count(packets)) {
+        built = fill(&rig, packets, built);
+        CHECK_EQ(spni_udp_writer_send(rig.writer, &sent), 0);
+        messages += sent.messages;
+    }
+    if (messages < spn_packets_count(packets)) {
+        CHECK_EQ(messages, (spn_packets_count(packets) + 43) / 44);
+    }
+    spn_packets_unref(packets);
+    tear_down(&rig);
+}
+
 int main(void)
 {
     for (size_t i = 0; i < sizeof material; i++) {
@@ -206,6 +226,7 @@ int main(void)
     test_refused_segments_go_alone();
     test_an_error_of_one_packet_is_its_own();
     test_refused_connections_are_passed_over();
+    test_a_batch_is_of_whole_messages();
     test_packets_of_one_size_share_a_message();
     return 0;
 }

@@ -25,17 +25,15 @@
 #endif
 
 #define MESSAGES 64
-#define VECTORS 1024
 #define SEGMENTS 64 /* UDP_MAX_SEGMENTS of the first kernels that had it */
 #define MESSAGE_BYTES 65507 /* IPv4; all packets of a message together */
 #define BATCH_BYTES (512 << 10)
-#define SCRATCH_BYTES (256 << 10)
-#define COPY_LIMIT 2048
+#define COPY_LIMIT 1024
 #define REFUSALS 16
 
-/* No packet has more vectors: each part that is not copied has over
- * COPY_LIMIT bytes, and something copied on both sides. */
-#define PACKET_VECTORS (2 * (SPNI_UDP_MAX_PACKET / COPY_LIMIT) + 1)
+/* No batch has more: each part that is not copied has over COPY_LIMIT bytes,
+ * and something copied before it and at the end of the message. */
+#define VECTORS (2 * (BATCH_BYTES / COPY_LIMIT) + MESSAGES)
 
 typedef union {
     struct cmsghdr header;
@@ -62,7 +60,7 @@ struct spni_udp_writer {
     content contents[MESSAGES];
     control controls[MESSAGES];
     struct iovec vectors[VECTORS];
-    uint8_t scratch[SCRATCH_BYTES];
+    uint8_t scratch[BATCH_BYTES];
 };
 
 /* A kernel without UDP_SEGMENT would ignore the request and send all packets
@@ -105,11 +103,12 @@ static void reset(spni_udp_writer *writer)
     writer->scratch_length = 0;
 }
 
+/* A message is begun where a whole one has room, or a batch would end with a
+ * small one that costs as much as any. */
 static bool has_room(const spni_udp_writer *writer, size_t length)
 {
-    return writer->bytes < BATCH_BYTES &&
-           length <= SCRATCH_BYTES - writer->scratch_length &&
-           PACKET_VECTORS <= VECTORS - writer->vector_count;
+    size_t most = length < writer->merge_limit ? SPNI_UDP_MAX_PACKET : length;
+    return writer->count < MESSAGES && most <= BATCH_BYTES - writer->bytes;
 }
 
 static bool may_join(const spni_udp_writer *writer, size_t length,
@@ -193,11 +192,8 @@ size_t spni_udp_writer_add(spni_udp_writer *writer, const spn_packets *packets,
 {
     size_t header = spni_span_header(span);
     size_t length = header + span->payload_length;
-    if (!has_room(writer, length)) {
-        return 0;
-    }
     if (!may_join(writer, length, to)) {
-        if (writer->count == MESSAGES) {
+        if (!has_room(writer, length)) {
             return 0;
         }
         start_message(writer, length, to);
