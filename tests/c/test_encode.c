@@ -182,6 +182,21 @@ static void check_received(const spn_send_item *items, size_t count, int bits)
     }
 }
 
+/* Step by step the packets lie where they do by their index. */
+static void check_advance(const spn_packets *packets)
+{
+    spni_span span, expected;
+    spni_packets_span(packets, 0, &span);
+    for (size_t i = 1; i < spn_packets_count(packets); i++) {
+        spni_packets_advance(packets, &span);
+        spni_packets_span(packets, i, &expected);
+        CHECK_EQ(span.first_pointer, expected.first_pointer);
+        CHECK_EQ(span.pointer_count, expected.pointer_count);
+        CHECK_EQ(span.payload_offset, expected.payload_offset);
+        CHECK_EQ(span.payload_length, expected.payload_length);
+    }
+}
+
 static void check_heap(const spn_send_item *items, size_t count, int bits,
                        size_t max_packet_size, bool repeat)
 {
@@ -204,6 +219,7 @@ static void check_heap(const spn_send_item *items, size_t count, int bits,
         total += length;
     }
     CHECK_EQ(total, spn_packets_total(packets));
+    check_advance(packets);
     check_received(items, count, bits);
     spn_packets_unref(packets);
 }

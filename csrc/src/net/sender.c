@@ -96,7 +96,7 @@ static bool build_job(spn_sender *sender, spni_job *job, uint64_t *allowance)
         if (++job->built == count) {
             return true;
         }
-        spni_packets_span(job->packets, job->built, &span);
+        spni_packets_advance(job->packets, &span);
     }
     return false;
 }

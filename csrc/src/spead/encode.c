@@ -370,6 +370,18 @@ void spni_packets_span(const spn_packets *packets, size_t index, spni_span *out)
     }
 }
 
+void spni_packets_advance(const spn_packets *packets, spni_span *span)
+{
+    if (!packets->repeat_pointers) {
+        span->first_pointer += span->pointer_count;
+        span->pointer_count =
+            smaller(packets->pointers_per_packet,
+                    packets->pointer_count - span->first_pointer);
+    }
+    place_payload(packets, span->payload_offset + span->payload_length,
+                  most_payload(packets, span->pointer_count), span);
+}
+
 /* The address part of the prefix' pointers is zero in the template. */
 static void patch(const uint8_t *prefix, size_t at, uint64_t value,
                   uint8_t *out)

@@ -34,6 +34,9 @@ uint64_t spni_packets_wrap_cnt(const spn_packets *packets, uint64_t cnt);
 void spni_packets_span(const spn_packets *packets, size_t index,
                        spni_span *out);
 
+/* From a packet to the one behind it, of which there must be one. */
+void spni_packets_advance(const spn_packets *packets, spni_span *span);
+
 static inline size_t spni_span_header(const spni_span *span)
 {
     return SPNI_PREFIX_SIZE + 8 * span->pointer_count;
