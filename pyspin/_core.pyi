@@ -148,6 +148,7 @@ class spn_sender_config(CData):
     burst_size: int
     max_heaps: int
     gso: bool
+    may_connect: bool
 
 class spn_sender_stats(CData):
     heaps: int

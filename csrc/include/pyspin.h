@@ -448,6 +448,7 @@ typedef struct {
     size_t burst_size;       /* bytes sent between looks at the clock */
     size_t max_heaps;        /* heaps in flight, at least 1 */
     bool gso;                /* use UDP_SEGMENT where the kernel has it */
+    bool may_connect;        /* the socket is nobody else's */
 } spn_sender_config;
 
 typedef struct {

@@ -18,7 +18,7 @@ from .heap import Heap
 from .stats import SenderStats, read_stats
 
 if TYPE_CHECKING:
-    from .._core import spn_sender
+    from .._core import spn_sender, spn_sender_config
     from .config import StreamConfig
 
 _logger = logging.getLogger("pyspin")
@@ -52,7 +52,8 @@ class Sender:
         with sock:
             # The pool is kept for as long as it may be stopped with the stream.
             self._thread_pool = thread_pool
-            sender = _make_sender(thread_pool, sock.fileno(), addresses, self._config, gso)
+            settings = _make_settings(self._config, gso, is_own=destination.socket is None)
+            sender = _make_sender(thread_pool, sock.fileno(), addresses, settings)
             sock.detach()
         self._sender = own(sender, _stop_before_release(self._in_flight))
         self._num_substreams = len(addresses)
@@ -136,12 +137,19 @@ def _refusal(number: int, reason: str) -> OSError:
     return OSError(number, f"{os.strerror(number)}: {reason}")
 
 
+def _make_settings(config: StreamConfig, gso: bool, is_own: bool) -> spn_sender_config:
+    settings = ffi.new("spn_sender_config *")
+    settings.rate = config.rate
+    settings.burst_rate_ratio = config.burst_rate_ratio
+    settings.burst_size = config.burst_size
+    settings.max_heaps = config.max_heaps
+    settings.gso = bool(gso)
+    settings.may_connect = is_own
+    return settings
+
+
 def _make_sender(
-    thread_pool: ThreadPool,
-    fd: int,
-    addresses: list[Address],
-    config: StreamConfig,
-    gso: bool,
+    thread_pool: ThreadPool, fd: int, addresses: list[Address], settings: spn_sender_config
 ) -> spn_sender:
     names = [ffi.new("char[]", address.host.encode("ascii")) for address in addresses]
     endpoints = ffi.new("spn_endpoint[]", len(addresses))
@@ -149,12 +157,6 @@ def _make_sender(
         endpoints[i].address = names[i]
         endpoints[i].port = address.port
         endpoints[i].scope = address.scope
-    settings = ffi.new("spn_sender_config *")
-    settings.rate = config.rate
-    settings.burst_rate_ratio = config.burst_rate_ratio
-    settings.burst_size = config.burst_size
-    settings.max_heaps = config.max_heaps
-    settings.gso = bool(gso)
     out = ffi.new("spn_sender **")
     check(lib.spn_sender_new(thread_pool.pointer, fd, endpoints, len(addresses), settings, out))
     return out[0]

@@ -31,7 +31,7 @@ static void set_up(test_rig *rig, bool gso)
     rig->receiver = open_receiver(&port);
     rig->sender = open_socket();
     rig->to = local(port);
-    CHECK_EQ(spni_udp_writer_new(rig->sender, gso, &rig->writer), 0);
+    CHECK_EQ(spni_udp_writer_new(rig->sender, gso, NULL, &rig->writer), 0);
 }
 
 static void tear_down(test_rig *rig)
@@ -197,6 +197,40 @@ static void test_refused_connections_are_passed_over(void)
     tear_down(&rig);
 }
 
+/* A writer with one destination: when it hears that nobody is there it goes on
+ * like any other. */
+static void test_the_only_destination_need_not_listen(void)
+{
+    test_rig rig;
+    spni_sent sent;
+    struct sockaddr_in peer;
+    socklen_t size = sizeof peer;
+    set_up(&rig, true);
+    spni_udp_writer_free(rig.writer);
+    uint16_t port;
+    close(open_receiver(&port));
+    rig.to = local(port);
+    CHECK_EQ(spni_udp_writer_new(rig.sender, true, &rig.to, &rig.writer), 0);
+    CHECK_EQ(getpeername(rig.sender, (struct sockaddr *)&peer, &size), 0);
+    spn_packets *packets = cut(100, 1472);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(fill(&rig, packets, 0), 1);
+        CHECK_EQ(spni_udp_writer_send(rig.writer, &sent), 0);
+        CHECK_EQ(sent.packets, 1);
+    }
+    CHECK_EQ(getpeername(rig.sender, (struct sockaddr *)&peer, &size), -1);
+    close(rig.receiver);
+    rig.receiver = open_socket();
+    CHECK_EQ(bind(rig.receiver, (struct sockaddr *)&rig.to.socket,
+                  rig.to.length),
+             0);
+    fill(&rig, packets, 0);
+    CHECK_EQ(spni_udp_writer_send(rig.writer, &sent), 0);
+    check_arrives(&rig, packets, 0);
+    spn_packets_unref(packets);
+    tear_down(&rig);
+}
+
 /* No batch ends with a message that would have gone on. */
 static void test_a_batch_is_of_whole_messages(void)
 {
@@ -226,6 +260,7 @@ int main(void)
     test_refused_segments_go_alone();
     test_an_error_of_one_packet_is_its_own();
     test_refused_connections_are_passed_over();
+    test_the_only_destination_need_not_listen();
     test_a_batch_is_of_whole_messages();
     test_packets_of_one_size_share_a_message();
     return 0;

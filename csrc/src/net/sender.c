@@ -426,7 +426,9 @@ int spn_sender_new(spn_threads *threads, int fd, const spn_endpoint *endpoints,
     if (code < 0) {
         goto destroy_sender;
     }
-    code = spni_udp_writer_new(fd, config->gso, &sender->writer);
+    const spni_address *only =
+        config->may_connect && endpoint_count == 1 ? sender->endpoints : NULL;
+    code = spni_udp_writer_new(fd, config->gso, only, &sender->writer);
     if (code < 0) {
         goto destroy_sender;
     }

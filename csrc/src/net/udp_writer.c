@@ -10,6 +10,12 @@
  * error is the same that a single packet could meet (EMSGSIZE), so packets of
  * that size are then tried alone, and packets of that size or more not merged
  * again.
+ *
+ * A socket with a single destination is connected to it, as looking up the
+ * route costs a message of 64 KiB some 4 %. But a connected socket hears by
+ * ICMP that nobody listens, and keeps its source address when the route
+ * changes. So the first error of any kind ends the connection, and from then
+ * on messages carry their address.
  */
 #include "net/udp_writer.h"
 
@@ -50,6 +56,7 @@ typedef struct {
 
 struct spni_udp_writer {
     int fd;
+    bool is_connected;  /* to the only address that there is */
     size_t merge_limit; /* packets as long as this are not merged */
     size_t sent;        /* messages that the kernel has taken */
     size_t count;       /* messages */
@@ -72,7 +79,8 @@ static bool has_gso(int fd)
     return getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &value, &length) == 0;
 }
 
-int spni_udp_writer_new(int fd, bool gso, spni_udp_writer **out)
+int spni_udp_writer_new(int fd, bool gso, const spni_address *only,
+                        spni_udp_writer **out)
 {
     spni_udp_writer *writer = calloc(1, sizeof *writer);
     if (writer == NULL) {
@@ -80,6 +88,9 @@ int spni_udp_writer_new(int fd, bool gso, spni_udp_writer **out)
     }
     writer->fd = fd;
     writer->merge_limit = gso && has_gso(fd) ? SIZE_MAX : 0;
+    writer->is_connected =
+        only != NULL &&
+        connect(fd, (const struct sockaddr *)&only->socket, only->length) == 0;
     *out = writer;
     return 0;
 }
@@ -123,16 +134,24 @@ static bool may_join(const spni_udp_writer *writer, size_t length,
            last->packets < SEGMENTS && last->bytes + length <= MESSAGE_BYTES;
 }
 
+static void set_name(spni_udp_writer *writer, size_t index)
+{
+    const spni_address *to = writer->contents[index].to;
+    struct msghdr *message = &writer->messages[index].msg_hdr;
+    message->msg_name = (void *)(uintptr_t)&to->socket;
+    message->msg_namelen = to->length;
+}
+
 static void start_message(spni_udp_writer *writer, size_t length,
                           const spni_address *to)
 {
     size_t index = writer->count++;
     writer->contents[index] = (content){.segment = length, .to = to};
     writer->messages[index].msg_hdr = (struct msghdr){
-        .msg_name = (void *)(uintptr_t)&to->socket,
-        .msg_namelen = to->length,
-        .msg_iov = &writer->vectors[writer->vector_count],
-    };
+        .msg_iov = &writer->vectors[writer->vector_count]};
+    if (!writer->is_connected) {
+        set_name(writer, index);
+    }
 }
 
 static void ask_for_segments(spni_udp_writer *writer, size_t index)
@@ -214,8 +233,31 @@ size_t spni_udp_writer_add(spni_udp_writer *writer, const spn_packets *packets,
     return length;
 }
 
-/* An error that an earlier packet provoked at its destination is reported to
- * the next call and thereby gone; this packet has not been sent. */
+static void disconnect(spni_udp_writer *writer)
+{
+    static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+    connect(writer->fd, &nowhere, sizeof nowhere);
+    writer->is_connected = false;
+    for (size_t i = writer->sent; i < writer->count; i++) {
+        set_name(writer, i);
+    }
+}
+
+/* Whether to try again. An error that an earlier packet provoked at its
+ * destination is reported to the next call and thereby gone; this packet has
+ * not been sent. */
+static bool is_passing(spni_udp_writer *writer, int error, int *refusals)
+{
+    if (error == EINTR || error == EAGAIN) {
+        return error == EINTR;
+    }
+    if (writer->is_connected) {
+        disconnect(writer);
+        return true;
+    }
+    return error == ECONNREFUSED && (*refusals)++ < REFUSALS;
+}
+
 static int send_messages(spni_udp_writer *writer)
 {
     int refusals = 0;
@@ -226,9 +268,9 @@ static int send_messages(spni_udp_writer *writer)
         if (count >= 0) {
             return count;
         }
-        bool is_passing = errno == ECONNREFUSED && refusals++ < REFUSALS;
-        if (errno != EINTR && !is_passing) {
-            return -errno;
+        int error = errno;
+        if (!is_passing(writer, error, &refusals)) {
+            return -error;
         }
     }
 }

@@ -16,8 +16,10 @@ typedef struct spni_udp_writer spni_udp_writer;
 /* The largest packet that fits a UDP datagram (over IPv6). */
 #define SPNI_UDP_MAX_PACKET 65527
 
-/* A writer to `fd`, which stays the caller's. 0 or -ENOMEM. */
-int spni_udp_writer_new(int fd, bool gso, spni_udp_writer **out);
+/* A writer to `fd`, which stays the caller's. With `only`, the one address that
+ * there will be, it may connect the socket. 0 or -ENOMEM. */
+int spni_udp_writer_new(int fd, bool gso, const spni_address *only,
+                        spni_udp_writer **out);
 void spni_udp_writer_free(spni_udp_writer *writer);
 
 /* Add a packet of at most SPNI_UDP_MAX_PACKET bytes, whose payload is at the
