@@ -18,7 +18,7 @@ from sending import DEADLINE, check_arrives, has_datagram, make_heap, packets_of
 import pyspin
 from pyspin import Flavour
 from pyspin.errors import Stopped
-from pyspin.send import Heap, StreamConfig, UdpStream, sender
+from pyspin.send import Heap, StreamConfig, UdpStream, udp
 from pyspin.threads import ThreadPool
 
 SLOW = StreamConfig(rate=100.0, burst_size=4000, max_heaps=2)
@@ -418,13 +418,13 @@ def test_a_heap_is_let_go_if_a_handler_raised_as_it_was_sent(pool, monkeypatch):
         def __getattr__(self, name):
             return getattr(lib, name)
 
-        def spn_sender_submit(self, *arguments):
-            lib.spn_sender_submit(*arguments)
+        def spn_sender_send(self, *arguments):
+            lib.spn_sender_send(*arguments)
             raise Interrupted
 
-    lib = sender.lib
+    lib = udp.lib
     with receiver() as sock, UdpStream(pool, *sock.getsockname()) as stream:
-        monkeypatch.setattr(sender, "lib", InterruptedLib())
+        monkeypatch.setattr(udp, "lib", InterruptedLib())
         with pytest.raises(Interrupted):
             stream.send_heap(heap)
         monkeypatch.undo()

@@ -490,7 +490,7 @@ void spn_sender_stop(spn_sender *sender);
 /* Queue a heap for endpoint `endpoint`. cnt -1: the next of the sequence. The
  * memory of its items must live until its completion has been taken. With
  * `direct` the calling thread may do the sending itself as far as it need not
- * wait: for callers that wait for the completion anyhow.
+ * wait.
  * 0; -EAGAIN: max_heaps are in flight; -EINVAL: cnt or endpoint out of range;
  * -EMSGSIZE: its packets are too long for UDP; -ENOMEM; SPN_ESTOPPED;
  * SPN_EFORKED. */
@@ -502,6 +502,12 @@ int spn_sender_submit(spn_sender *sender, spn_packets *packets, int64_t cnt,
  * -EINTR on a signal. */
 int spn_sender_wait(spn_sender *sender, uint64_t token, int timeout_ms,
                     int64_t *result);
+
+/* Submit with `direct`. The bytes sent, SPEAD headers too, if all was sent in
+ * the call; 0 if `token` is to be waited for, as the heap is under way or an
+ * error ended it; or why it was refused, as submit says. */
+int64_t spn_sender_send(spn_sender *sender, spn_packets *packets, int64_t cnt,
+                        size_t endpoint, uint64_t token);
 
 /* Take up to `count` completions: how many, or -EAGAIN. */
 int spn_sender_try_pop(spn_sender *sender, spn_completion *out, int count);

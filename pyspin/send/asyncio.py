@@ -81,7 +81,7 @@ class UdpStream(Sender):
         future: asyncio.Future[int] = loop.create_future()
         try:
             token = next(self._tokens)
-            self._submit(token, heap, cnt, substream_index, direct_size=_DIRECT)
+            self._submit(token, heap, cnt, substream_index)
         except OSError as error:
             future.set_exception(error)
             return future
@@ -101,6 +101,19 @@ class UdpStream(Sender):
             self._expect(loop)
             self._watch(loop)
             await future
+
+    def _submit(self, token: int, heap: Heap, cnt: int, substream_index: int) -> None:
+        """Queue a heap under a token; raise if it is refused.
+
+        It is in flight unless it was refused, also when a signal handler raises.
+        """
+        packets, cnt, substream_index = self._check(heap, cnt, substream_index)
+        self._in_flight[token] = heap
+        direct = lib.spn_packets_total(packets) <= _DIRECT
+        code = lib.spn_sender_submit(self._sender, packets, cnt, substream_index, token, direct)
+        if code < 0:
+            del self._in_flight[token]
+            self._refuse(code, cnt)
 
     def _choose_loop(self, loop: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop:
         if loop is not None:

@@ -8,7 +8,7 @@ import itertools
 import logging
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._ffi import check, ffi, lib, own
 from ..arguments import index, instance, integer
@@ -18,7 +18,7 @@ from .heap import Heap
 from .stats import SenderStats, read_stats
 
 if TYPE_CHECKING:
-    from .._core import spn_sender, spn_sender_config
+    from .._core import spn_packets, spn_sender, spn_sender_config
     from .config import StreamConfig
 
 _logger = logging.getLogger("pyspin")
@@ -46,6 +46,7 @@ class Sender:
         instance("thread_pool", thread_pool, ThreadPool)
         destination = parse_destination(args, kwargs)
         self._config = destination.config.copy()
+        self._max_packet_size = self._config.max_packet_size
         self._in_flight: dict[int, Heap] = {}
         self._tokens = itertools.count()
         sock, addresses = open_socket(destination)
@@ -98,29 +99,20 @@ class Sender:
         """
         lib.spn_sender_stop(self._sender)
 
-    def _submit(
-        self, token: int, heap: Heap, cnt: int, substream_index: int, direct_size: int
-    ) -> None:
-        """Queue a heap under a token; raise if it is refused.
-
-        It is in flight unless it was refused, also when a signal handler raises. One of up to
-        `direct_size` bytes is sent by this thread, as far as it need not wait.
-        """
-        instance("heap", heap, Heap)
-        cnt, substream_index = index("cnt", cnt), index("substream_index", substream_index)
+    def _check(self, heap: Heap, cnt: int, substream_index: int) -> tuple[spn_packets, int, int]:
+        """Return the packets of a heap and the two numbers, or raise why it cannot be sent."""
+        if type(heap) is not Heap:
+            instance("heap", heap, Heap)
+        if type(cnt) is not int or type(substream_index) is not int:
+            cnt, substream_index = index("cnt", cnt), index("substream_index", substream_index)
         if not 0 <= substream_index < self._num_substreams:
             raise _refusal(errno.EINVAL, f"there is no substream {substream_index}")
-        packets = heap._packets(self._config.max_packet_size)
+        packets = heap._packets(self._max_packet_size)
         if not -1 <= cnt < 1 << 63:
             raise _refusal(errno.EINVAL, f"cnt {cnt} is out of range")
-        self._in_flight[token] = heap
-        direct = lib.spn_packets_total(packets) <= direct_size
-        code = lib.spn_sender_submit(self._sender, packets, cnt, substream_index, token, direct)
-        if code < 0:
-            del self._in_flight[token]
-            self._refuse(code, cnt)
+        return packets, cnt, substream_index
 
-    def _refuse(self, code: int, cnt: int) -> None:
+    def _refuse(self, code: int, cnt: int) -> NoReturn:
         if code == -errno.EAGAIN:
             most = self._config.max_heaps
             raise _refusal(errno.EWOULDBLOCK, f"max_heaps {most} are in flight")
@@ -130,6 +122,7 @@ class Sender:
             size = self._config.max_packet_size
             raise _refusal(errno.EMSGSIZE, f"UDP has no packets of {size} bytes")
         check(code)
+        raise AssertionError(code)
 
 
 def _refusal(number: int, reason: str) -> OSError:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import socket as _socket
-import sys
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
@@ -145,23 +144,29 @@ class UdpStream(Sender):
 
         Signal handlers run meanwhile. If one raises, the heap is still sent.
         """
-        self._forget_abandoned()
+        if self._abandoned:
+            self._forget_abandoned()
+        packets, cnt, substream_index = self._check(heap, cnt, substream_index)
         token = next(self._tokens)
-        result = ffi.new("int64_t *")
         try:
-            self._submit(token, heap, cnt, substream_index, direct_size=sys.maxsize)
-            while (code := self._wait(token, SLICE_MS, result)) in AGAIN:
-                pass
-            check(code)
+            self._in_flight[token] = heap
+            size = lib.spn_sender_send(self._sender, packets, cnt, substream_index, token)
+            result = 0 if size else self._wait(token)
         except BaseException:
-            if token in self._in_flight:
-                self._abandoned.add(token)
+            self._abandoned.add(token)
             raise
         del self._in_flight[token]
-        return check_socket(result[0])
+        if size < 0:
+            self._refuse(size, cnt)
+        return size or check_socket(result)
 
-    def _wait(self, token: int, timeout_ms: int, result: Any) -> int:
-        return lib.spn_sender_wait(self._sender, token, timeout_ms, result)
+    def _wait(self, token: int) -> int:
+        result = ffi.new("int64_t *")
+        while (code := lib.spn_sender_wait(self._sender, token, SLICE_MS, result)) in AGAIN:
+            pass
+        check(code)
+        value: int = result[0]
+        return value
 
     def _forget_abandoned(self) -> None:
         """Let go of the heaps whose senders were interrupted, as far as they are done with."""
@@ -170,7 +175,7 @@ class UdpStream(Sender):
         result = ffi.new("int64_t *")
         is_idle = lib.spn_sender_flush(self._sender, 0) == 0
         for token in list(self._abandoned):
-            if self._wait(token, 0, result) == 0 or is_idle:
+            if lib.spn_sender_wait(self._sender, token, 0, result) == 0 or is_idle:
                 self._abandoned.discard(token)
                 self._in_flight.pop(token, None)
 

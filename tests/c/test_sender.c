@@ -21,6 +21,13 @@ static const spn_sender_config defaults = {.burst_rate_ratio = 1.05,
                                            .max_heaps = 4,
                                            .gso = true};
 
+/* A rate so low that the second burst is minutes away. */
+static const spn_sender_config slow = {.rate = 100,
+                                       .burst_rate_ratio = 1.05,
+                                       .burst_size = 4000,
+                                       .max_heaps = 2,
+                                       .gso = true};
+
 static void set_up(test_rig *rig, const spn_sender_config *config)
 {
     uint16_t port;
@@ -87,6 +94,54 @@ static void test_heaps_arrive_in_order(bool direct)
     tear_down(&rig);
 }
 
+/* Heaps that nobody need wait for, and one that must wait for the rate. */
+static void test_a_heap_may_be_sent_in_the_call(bool may_connect)
+{
+    test_rig rig;
+    int64_t result;
+    spn_sender_config config = slow;
+    config.may_connect = may_connect;
+    set_up(&rig, &config);
+    spn_packets *small = cut(1000), *large = cut(5000);
+    CHECK_EQ(spn_sender_send(rig.sender, small, -1, 0, 1),
+             spn_packets_total(small));
+    check_heap_arrives(&rig, small, 1);
+    CHECK_ERR(spn_sender_wait(rig.sender, 1, 0, &result), -EAGAIN);
+    CHECK_EQ(spn_sender_send(rig.sender, large, -1, 0, 2), 0);
+    CHECK_EQ(spn_sender_send(rig.sender, small, -1, 0, 3), 0);
+    CHECK_ERR(spn_sender_send(rig.sender, small, -1, 0, 4), -EAGAIN);
+    spn_sender_stop(rig.sender);
+    CHECK_ERR(spn_sender_send(rig.sender, small, -1, 0, 5), SPN_ESTOPPED);
+    for (uint64_t i = 2; i <= 3; i++) {
+        CHECK_EQ(spn_sender_wait(rig.sender, i, 0, &result), 0);
+        CHECK_EQ(result, SPN_ESTOPPED);
+    }
+    spn_packets_unref(small);
+    spn_packets_unref(large);
+    tear_down(&rig);
+}
+
+/* The error is no reason of a refusal, so it is asked for. */
+static void test_a_heap_that_fails_in_the_call_is_waited_for(void)
+{
+    test_rig rig;
+    int64_t result;
+    rig.receiver = open_socket();
+    spn_endpoint endpoint = {.address = "255.255.255.255", .port = 9};
+    spn_sender_config config = defaults;
+    config.may_connect = true;
+    CHECK_EQ(spn_threads_new(1, NULL, 0, &rig.threads), 0);
+    CHECK_EQ(spn_sender_new(rig.threads, open_socket(), &endpoint, 1, &config,
+                            &rig.sender),
+             0);
+    spn_packets *packets = cut(5000);
+    CHECK_EQ(spn_sender_send(rig.sender, packets, -1, 0, 7), 0);
+    CHECK_EQ(spn_sender_wait(rig.sender, 7, 0, &result), 0);
+    CHECK_EQ(result, -EACCES);
+    spn_packets_unref(packets);
+    tear_down(&rig);
+}
+
 static void test_completions_come_in_batches(void)
 {
     test_rig rig;
@@ -112,13 +167,6 @@ static void test_completions_come_in_batches(void)
     spn_packets_unref(packets);
     tear_down(&rig);
 }
-
-/* A rate so low that the second burst is minutes away. */
-static const spn_sender_config slow = {.rate = 100,
-                                       .burst_rate_ratio = 1.05,
-                                       .burst_size = 4000,
-                                       .max_heaps = 2,
-                                       .gso = true};
 
 static void test_a_full_queue_refuses(void)
 {
@@ -404,6 +452,9 @@ int main(void)
     test_a_child_process_is_refused();
     test_heaps_arrive_in_order(false);
     test_heaps_arrive_in_order(true);
+    test_a_heap_may_be_sent_in_the_call(false);
+    test_a_heap_may_be_sent_in_the_call(true);
+    test_a_heap_that_fails_in_the_call_is_waited_for();
     test_completions_come_in_batches();
     test_a_full_queue_refuses();
     test_stop_cancels_what_waits_for_the_rate();

@@ -51,19 +51,24 @@ void spni_jobs_join(spni_jobs *jobs, spni_jobs *from)
     }
 }
 
-static spni_job *remove_token(spni_jobs *jobs, uint64_t token)
+/* Where a job hangs; NULL if there is none of this token. */
+static spni_job **find_token(spni_jobs *jobs, uint64_t token)
 {
-    for (spni_job **at = &jobs->first; *at != NULL; at = &(*at)->next) {
-        spni_job *job = *at;
-        if (job->token == token) {
-            *at = job->next;
-            if (*at == NULL) {
-                jobs->end = at;
-            }
-            return job;
-        }
+    spni_job **at = &jobs->first;
+    while (*at != NULL && (*at)->token != token) {
+        at = &(*at)->next;
     }
-    return NULL;
+    return *at == NULL ? NULL : at;
+}
+
+static spni_job *remove_job(spni_jobs *jobs, spni_job **at)
+{
+    spni_job *job = *at;
+    *at = job->next;
+    if (*at == NULL) {
+        jobs->end = at;
+    }
+    return job;
 }
 
 static void free_jobs(spni_jobs *jobs)
@@ -269,15 +274,28 @@ void spni_outbox_stop(spni_outbox *outbox)
 
 /* ---- the way out ---- */
 
-static void collect_locked(spni_outbox *outbox, spni_job *job,
-                           spn_completion *out)
+static spn_completion collect_locked(spni_outbox *outbox, spni_job **at)
 {
-    *out = (spn_completion){.token = job->token, .result = job->result};
+    spni_job *job = remove_job(&outbox->done, at);
+    spn_completion done = {.token = job->token, .result = job->result};
     if (outbox->done.first == NULL) {
         spni_event_lower(&outbox->event);
     }
     spn_packets_unref(job->packets);
     free(job);
+    return done;
+}
+
+int64_t spni_outbox_collect_sent(spni_outbox *outbox, uint64_t token)
+{
+    int64_t sent = 0;
+    pthread_mutex_lock(&outbox->lock);
+    spni_job **at = find_token(&outbox->done, token);
+    if (at != NULL && (*at)->result > 0) {
+        sent = collect_locked(outbox, at).result;
+    }
+    pthread_mutex_unlock(&outbox->lock);
+    return sent;
 }
 
 int spni_outbox_wait(spni_outbox *outbox, uint64_t token, int timeout_ms,
@@ -285,15 +303,13 @@ int spni_outbox_wait(spni_outbox *outbox, uint64_t token, int timeout_ms,
 {
     uint64_t deadline_ns = deadline_after(timeout_ms);
     int code = 0;
-    spni_job *job;
+    spni_job **at;
     pthread_mutex_lock(&outbox->lock);
-    while ((job = remove_token(&outbox->done, token)) == NULL && code == 0) {
+    while ((at = find_token(&outbox->done, token)) == NULL && code == 0) {
         code = wait_locked(outbox, deadline_ns);
     }
-    if (job != NULL) {
-        spn_completion completion;
-        collect_locked(outbox, job, &completion);
-        *result = completion.result;
+    if (at != NULL) {
+        *result = collect_locked(outbox, at).result;
         code = 0;
     }
     pthread_mutex_unlock(&outbox->lock);
@@ -321,7 +337,7 @@ int spni_outbox_try_pop(spni_outbox *outbox, spn_completion *out, int count)
     int taken = 0;
     pthread_mutex_lock(&outbox->lock);
     while (taken < count && outbox->done.first != NULL) {
-        collect_locked(outbox, spni_jobs_shift(&outbox->done), &out[taken++]);
+        out[taken++] = collect_locked(outbox, &outbox->done.first);
     }
     pthread_mutex_unlock(&outbox->lock);
     return taken > 0 ? taken : -EAGAIN;

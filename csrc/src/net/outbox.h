@@ -89,6 +89,10 @@ bool spni_outbox_is_stopped(const spni_outbox *outbox);
 /* Refuse jobs from now on and wait until no caller has the turn. */
 void spni_outbox_stop(spni_outbox *outbox);
 
+/* Collect a heap that has been sent: the bytes. 0 if it is not done or failed,
+ * and nothing has happened. */
+int64_t spni_outbox_collect_sent(spni_outbox *outbox, uint64_t token);
+
 /* The rest: see spn_sender_.... */
 int spni_outbox_wait(spni_outbox *outbox, uint64_t token, int timeout_ms,
                      int64_t *result);

@@ -501,6 +501,13 @@ int spn_sender_wait(spn_sender *sender, uint64_t token, int timeout_ms,
                                                 timeout_ms, result);
 }
 
+int64_t spn_sender_send(spn_sender *sender, spn_packets *packets, int64_t cnt,
+                        size_t endpoint, uint64_t token)
+{
+    int code = spn_sender_submit(sender, packets, cnt, endpoint, token, true);
+    return code < 0 ? code : spni_outbox_collect_sent(&sender->outbox, token);
+}
+
 int spn_sender_flush(spn_sender *sender, int timeout_ms)
 {
     return is_forked(sender) ? SPN_EFORKED
