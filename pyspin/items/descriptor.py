@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..arguments import index, instance
 from . import numpy_header, shapes
 from .flavour import BUG_COMPAT_SWAP_ENDIAN, Flavour
-from .formats import Format, checked_format, format_bits, format_dtype, is_native
+from .formats import Format, checked_format, format_bits, format_dtype, has_buffer, is_native
 from .raw_descriptor import RawDescriptor
 from .reading import Reading
 
@@ -36,6 +36,7 @@ class Descriptor:
 
     __slots__ = (
         "__weakref__",
+        "_is_plain",
         "_readings",
         "description",
         "dtype",
@@ -87,6 +88,8 @@ class Descriptor:
         # Of the elements as they are sent; object where they are packed.
         self.wire_dtype = self.array_dtype("|")
         shapes.check_bytes(self.shape, self.wire_dtype.itemsize)
+        # Whether an array in C order, of this shape and type, has the bytes of the wire.
+        self._is_plain = order == "C" and not self.is_packed() and has_buffer(self.wire_dtype)
 
     @property
     def itemsize_bits(self) -> int:

@@ -67,6 +67,13 @@ def is_native(format: Format) -> bool:
     return all(field in _NATIVE for field in format)
 
 
+def has_buffer(dtype: np.dtype[Any]) -> bool:
+    """Return whether numpy lends the memory of such an array; not of dates and times."""
+    if dtype.fields is not None:
+        return all(has_buffer(field[0]) for field in dtype.fields.values())
+    return dtype.base.kind not in "mM"
+
+
 def format_dtype(format: Format, order: str) -> np.dtype[Any]:
     """Return the dtype of elements, byte order `order`; object where there is none."""
     types: list[np.dtype[Any]] = [

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .descriptor import Descriptor
-from .formats import pack
+from .formats import has_buffer, pack
 
 
 def to_buffer(descriptor: Descriptor, value: Any) -> npt.NDArray[Any] | bytearray:
@@ -18,6 +18,14 @@ def to_buffer(descriptor: Descriptor, value: Any) -> npt.NDArray[Any] | bytearra
     `ValueError` when the shape or a number does not fit, `UnicodeEncodeError`
     (which is one) for text that is not ASCII.
     """
+    if (
+        descriptor._is_plain
+        and type(value) is np.ndarray
+        and value.shape == descriptor.shape
+        and value.dtype == descriptor.wire_dtype
+        and value.flags.c_contiguous
+    ):
+        return value
     if len(descriptor.shape) == 1 and isinstance(value, str | bytes):
         value = _characters(value)
     array = _as_array(descriptor, value)
@@ -29,8 +37,7 @@ def to_buffer(descriptor: Descriptor, value: Any) -> npt.NDArray[Any] | bytearra
     if descriptor.is_packed():
         return pack(descriptor.format or [], array.reshape(-1))
     contiguous = np.asarray(array.T if descriptor.order == "F" else array, order="C")
-    # numpy lends no buffer of dates and times.
-    return contiguous if _has_buffer(contiguous.dtype) else _raw(contiguous)
+    return contiguous if has_buffer(contiguous.dtype) else _raw(contiguous)
 
 
 def _characters(text: str | bytes) -> npt.NDArray[Any]:
@@ -59,12 +66,6 @@ def _check_range(dtype: np.dtype[Any], numbers: npt.NDArray[Any]) -> None:
         for extreme in (int(numbers.min()), int(numbers.max())):
             if not limits.min <= extreme <= limits.max:
                 raise OverflowError(f"{extreme} is out of range for {dtype.name}")
-
-
-def _has_buffer(dtype: np.dtype[Any]) -> bool:
-    if dtype.fields is not None:
-        return all(_has_buffer(field[0]) for field in dtype.fields.values())
-    return dtype.base.kind not in "mM"
 
 
 def _raw(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
