@@ -91,6 +91,65 @@ def test_a_value_that_fails_is_still_stale():
     assert 0x1000 in sent(group.get_heap())
 
 
+def make_array_group():
+    value = np.arange(100, dtype=np.uint8)
+    group = ItemGroup()
+    return group, group.add_item(0x1000, "a", "", (100,), np.uint8, value=value), value
+
+
+def payload(heap):
+    """Return the payload of a heap of one item in one packet."""
+    return b"".join(PacketGenerator(heap, 1, 9000))[48:]
+
+
+def test_an_unchanged_array_is_sent_as_it_is_then():
+    group, item, value = make_array_group()
+    for number in range(3):
+        value[:] = number
+        assert payload(group.get_heap("none", "all")) == bytes([number]) * 100
+    item.value = value[::-1].copy()
+    value[:] = 7
+    assert payload(group.get_heap("none", "all")) == bytes([2]) * 100
+    item.value = [9] * 100
+    assert payload(group.get_heap("none", "all")) == bytes([9]) * 100
+    item.value = value
+    assert payload(group.get_heap("none", "all")) == bytes([7]) * 100
+
+
+def test_heaps_of_the_same_arrays_differ_in_what_is_done_to_them():
+    group, _, _ = make_array_group()
+    first = group.get_heap("none", "all")
+    assert sent(first) == [0x1000]
+    first.repeat_pointers = True
+    second = group.get_heap("none", "all")
+    second.add_end()
+    assert sent(group.get_heap("none", "all")) == sent(first) == [0x1000]
+    assert sent(second) == [0x1000, 6]
+    assert [p[7] for p in PacketGenerator(first, 1, 96)] == [5, 5, 5]
+    third = group.get_heap("none", "all")
+    assert [p[7] for p in PacketGenerator(third, 1, 96)] == [5, 4]
+
+
+def test_a_heap_of_another_flavour_is_checked():
+    group = pyspin.ItemGroup()
+    group.add_item(0x1000, "a", "", (100,), np.uint8, value=np.zeros(100, np.uint8))
+    generator = HeapGenerator(group)
+    assert sent(generator.get_heap("none", "all")) == [0x1000]
+    heap = pyspin.send.Heap(pyspin.Flavour(4, 64, 56))
+    with pytest.raises(ValueError, match="id"):
+        generator.add_to_heap(heap, "none", "all")
+
+
+def test_values_of_the_last_heap_alone_are_held():
+    group, item, value = make_array_group()
+    reference = weakref.ref(value)
+    group.get_heap("none", "all")
+    del value
+    item.value = np.zeros(100, np.uint8)
+    group.get_heap("none", "all")
+    assert reference() is None
+
+
 def test_a_group_is_no_cycle():
     group = make_group()
     reference = weakref.ref(group)

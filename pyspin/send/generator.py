@@ -5,25 +5,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NoReturn
 
 from .. import items
 from ..arguments import instance, integer
 from ..items import Flavour, Item
-from .heap import Heap
+from .heap import Entry, Heap
 
 Which = Literal["stale", "all", "none"]
 
 _MODES = ("stale", "all", "none")
 
 
-@dataclass
+@dataclass(slots=True)
 class _Sent:
     """What of an item has been sent."""
 
     item: Item
     version: int | None = None  # of the value
     descriptor: int | None = None  # the number of the heap that had it
+    array: Any = None  # the value, if it was sent from its own memory
+    entry: Entry | None = None  # of that array
 
 
 class HeapGenerator:
@@ -52,34 +54,44 @@ class HeapGenerator:
         self._flavour = flavour
         self._sent: dict[int, _Sent] = {}
         self._heaps = 0
+        self._last: Heap | None = None  # if another may be cut as it was
 
     def add_to_heap(self, heap: Heap, descriptors: Which = "stale", data: Which = "stale") -> Heap:
         """Add stale descriptors and values, all, or none of them, to `heap`; return it.
 
         `ValueError` if `descriptors` or `data` is none of these words.
         """
-        _check_mode("descriptors", descriptors)
-        _check_mode("data", data)
+        if descriptors not in _MODES or data not in _MODES:
+            _refuse_mode(descriptors, data)
         for item in self._items():
             sent = self._sent.get(item.id)
             if sent is None or sent.item is not item:
                 sent = self._sent[item.id] = _Sent(item)
-            if self._wants_descriptor(sent, descriptors):
+            if descriptors != "none" and self._wants_descriptor(sent, descriptors):
                 heap.add_descriptor(item)
                 sent.descriptor = self._heaps
-            if _wants_value(sent, data):
-                version = item.version
-                heap.add_item(item)
-                sent.version = version
+            if data == "all" or (data == "stale" and sent.version != item.version):
+                self._add_value(heap, sent)
         self._heaps += 1
         return heap
+
+    def _add_value(self, heap: Heap, sent: _Sent) -> None:
+        version, value = sent.item.version, sent.item.value
+        if value is None:
+            return
+        if value is sent.array and heap._flavour is self._flavour:
+            assert sent.entry is not None
+            heap._add(sent.entry)
+        else:
+            sent.array, sent.entry = heap._add_value(sent.item)
+        sent.version = version
 
     def _items(self) -> Iterable[Item]:
         return () if self._item_group is None else self._item_group.values()
 
     def _wants_descriptor(self, sent: _Sent, which: Which) -> bool:
-        if which != "stale":
-            return which == "all"
+        if which == "all":
+            return True
         if sent.descriptor is None:
             return True
         frequency = self._descriptor_frequency
@@ -87,7 +99,11 @@ class HeapGenerator:
 
     def get_heap(self, descriptors: Which = "stale", data: Which = "stale") -> Heap:
         """Return a new heap with what `add_to_heap` adds."""
-        return self.add_to_heap(Heap(self._flavour), descriptors, data)
+        heap = self.add_to_heap(Heap(self._flavour), descriptors, data)
+        if self._last is not None:
+            heap._share_cut(self._last)
+        self._last = heap if heap._borrows else None
+        return heap
 
     def get_start(self) -> Heap:
         """Return a heap that says only that the stream starts."""
@@ -126,12 +142,6 @@ class ItemGroup(items.ItemGroup, HeapGenerator):
         return self.values()
 
 
-def _wants_value(sent: _Sent, which: Which) -> bool:
-    if which == "none" or sent.item.value is None:
-        return False
-    return which == "all" or sent.version != sent.item.version
-
-
-def _check_mode(name: str, which: Which) -> None:
-    if which not in _MODES:
-        raise ValueError(f"{name} must be 'stale', 'all' or 'none', not {which!r}")
+def _refuse_mode(descriptors: Which, data: Which) -> NoReturn:
+    name, which = ("data", data) if descriptors in _MODES else ("descriptors", descriptors)
+    raise ValueError(f"{name} must be 'stale', 'all' or 'none', not {which!r}")

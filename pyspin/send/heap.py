@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from .._ffi import check, ffi, lib, own
 from ..arguments import instance
@@ -26,12 +26,8 @@ MIN_PACKET_SIZE = 56
 """The five numbers of a header, one item pointer and 8 bytes of payload."""
 
 
-class _Entry(NamedTuple):
-    """An item as C takes it; `memory` keeps the bytes of an addressed one."""
-
-    id: int
-    value: int
-    memory: Any
+Entry = tuple[int, int, Any, int, bool]
+"""The fields of a `spn_send_item`; the third keeps the bytes of an addressed one."""
 
 
 @final
@@ -47,12 +43,13 @@ class Heap:
     to prepare after the first. It is not for several threads while items are being added.
     """
 
-    __slots__ = ("__weakref__", "_cut", "_entries", "_flavour", "_repeat_pointers")
+    __slots__ = ("__weakref__", "_borrows", "_cut", "_entries", "_flavour", "_repeat_pointers")
 
     def __init__(self, flavour: Flavour = Flavour()) -> None:  # noqa: B008 (immutable)
         instance("flavour", flavour, Flavour)
         self._flavour = flavour
-        self._entries: list[_Entry] = []
+        self._entries: list[Entry] = []
+        self._borrows = True  # whether all its memory is that of the items' values
         self._repeat_pointers = False
         self._cut: tuple[int, spn_packets] | None = None
 
@@ -81,16 +78,28 @@ class Heap:
         of those in every packet's header (0 to 4) or does not fit the flavour.
         """
         instance("item", item, Item)
+        self._add_value(item)
+
+    def _add_value(self, item: Item) -> tuple[Any, Entry] | tuple[None, None]:
+        """Add a value; if it is an array and sent from its own memory, return it and its entry."""
+        id = item.id
         bits = self._flavour.heap_address_bits
-        if not PAYLOAD_LENGTH_ID < item.id < 1 << (63 - bits):
+        if not PAYLOAD_LENGTH_ID < id < 1 << (63 - bits):
             most = (1 << (63 - bits)) - 1
-            raise ValueError(f"id must be in {PAYLOAD_LENGTH_ID + 1}..{most}, not {item.id}")
-        memory = ffi.from_buffer(item.to_buffer())
+            raise ValueError(f"id must be in {PAYLOAD_LENGTH_ID + 1}..{most}, not {id}")
+        buffer = item.to_buffer()
+        memory = ffi.from_buffer(buffer)
+        length = len(memory)
         # SPEAD leaves the place of fewer bytes open; they go to the low-order end.
-        if item.allow_immediate() and len(memory) <= bits // 8:
-            self._add(item.id, int.from_bytes(ffi.buffer(memory)[:], "big"), None)
-        else:
-            self._add(item.id, 0, memory)
+        if length <= bits >> 3 and item.allow_immediate():
+            self._add(_immediate(id, int.from_bytes(ffi.buffer(memory)[:], "big")))
+            return None, None
+        entry = (id, 0, memory, length, False)
+        self._add(entry)
+        if buffer is item.value:
+            return buffer, entry
+        self._borrows = False
+        return None, None
 
     def add_descriptor(self, descriptor: Descriptor) -> None:
         """Add the description of an item.
@@ -100,19 +109,25 @@ class Heap:
         """
         instance("descriptor", descriptor, Descriptor)
         raw = descriptor.to_raw(self._flavour).encode(self._flavour)
-        self._add(DESCRIPTOR_ID, 0, ffi.from_buffer(raw))
+        self._add((DESCRIPTOR_ID, 0, ffi.from_buffer(raw), len(raw), False))
+        self._borrows = False
 
     def add_start(self) -> None:
         """Add the message that a stream starts."""
-        self._add(STREAM_CTRL_ID, CTRL_STREAM_START, None)
+        self._add(_immediate(STREAM_CTRL_ID, CTRL_STREAM_START))
 
     def add_end(self) -> None:
         """Add the message that the stream ends; receivers stop at it."""
-        self._add(STREAM_CTRL_ID, CTRL_STREAM_STOP, None)
+        self._add(_immediate(STREAM_CTRL_ID, CTRL_STREAM_STOP))
 
-    def _add(self, id: int, value: int, memory: Any) -> None:
-        self._entries.append(_Entry(id, value, memory))
+    def _add(self, entry: Entry) -> None:
+        self._entries.append(entry)
         self._cut = None
+
+    def _share_cut(self, other: Heap) -> None:
+        """Use how another heap of this flavour was cut, if it has the same in the same memory."""
+        if self._entries == other._entries and self._repeat_pointers == other._repeat_pointers:
+            self._cut = other._cut
 
     def _packets(self, max_packet_size: int) -> spn_packets:
         """Return the heap cut into packets of at most so many bytes.
@@ -130,16 +145,7 @@ class Heap:
                 f"max_packet_size must be at least {MIN_PACKET_SIZE}, not {max_packet_size}"
             )
         entries = self._entries
-        items = ffi.new("spn_send_item[]", max(len(entries), 1))
-        for i, entry in enumerate(entries):
-            item = items[i]
-            item.id = entry.id
-            if entry.memory is None:
-                item.is_immediate = True
-                item.value = entry.value
-            else:
-                item.data = entry.memory
-                item.length = len(entry.memory)
+        items = ffi.new("spn_send_item[]", entries)
         out = ffi.new("spn_packets **")
         bits = self._flavour.heap_address_bits
         code = lib.spn_packets_new(
@@ -163,3 +169,7 @@ class Heap:
 
     def __repr__(self) -> str:
         return f"<Heap with {len(self._entries)} items, {self._flavour}>"
+
+
+def _immediate(id: int, value: int) -> Entry:
+    return (id, value, ffi.NULL, 0, True)
