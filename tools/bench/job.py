@@ -184,10 +184,13 @@ def small(lib, *, way: str, heap: int = 1024, count: int = 200_000) -> dict:
 
 
 def send(lib, *, port: int, packet: int, heap: int, heaps: int) -> dict:
-    """Send big heaps as fast as it goes."""
+    """Send big heaps as fast as it goes, each made of the same item."""
+    stream, group = lib.sender(port, packet, heap)
     usage = ready()
-    sent = lib.send(port, packet, heap, heaps)
+    for _ in range(heaps):
+        stream.send_heap(group.get_heap(descriptors="none", data="all"))
     result = usage.read()
+    sent = heaps * heap
     return {"bytes": sent, "bytes_per_second": sent / result["wall"], **result}
 
 

@@ -60,13 +60,11 @@ def stats(stream) -> dict:
     return {name: getattr(value, name) for name in dir(value) if not name.startswith("_")}
 
 
-def send(port: int, packet_size: int, heap_size: int, heaps: int) -> int:
-    """Send heaps of one item as fast as it goes; return the bytes of payload."""
+def sender(port: int, packet_size: int, heap_size: int):
+    """Return a stream to send with, and a group of one item."""
     threads = pyspin.ThreadPool()
     config = pyspin.send.StreamConfig(max_packet_size=packet_size, max_heaps=64)
     stream = pyspin.send.UdpStream(threads, "127.0.0.1", port, config, 4 << 20)
     group = pyspin.send.ItemGroup()
     group.add_item(0x1000, "data", "", (heap_size,), np.uint8, value=np.ones(heap_size, np.uint8))
-    for _ in range(heaps):
-        stream.send_heap(group.get_heap(descriptors="none", data="all"))
-    return heaps * heap_size
+    return stream, group
