@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 
-#define REST_MS 30000
+#define REST_S 30
 
 /* Marks in a slot that is not a pointer to a request. */
 static char retired_mark, resting_mark;
@@ -43,9 +43,10 @@ void spn_sequences_unref(spn_sequences *sequences)
     free(sequences);
 }
 
-static uint32_t to_ms(uint64_t now_ns)
+/* Whole seconds, which do not wrap while a machine is up. */
+static uint32_t to_seconds(uint64_t now_ns)
 {
-    return (uint32_t)(now_ns / 1000000);
+    return (uint32_t)(now_ns / SPNI_SECOND_NS);
 }
 
 static void wake_oldest(spn_sequences *sequences)
@@ -58,13 +59,10 @@ static void wake_oldest(spn_sequences *sequences)
 
 static void wake_rested(spn_sequences *sequences, uint64_t now_ns)
 {
-    while (sequences->rest_count > 0) {
-        uint32_t until =
-            sequences->resting[sequences->rest_first].until_ms;
-        if ((int32_t)(to_ms(now_ns) - until) < 0)
-            break;
+    while (sequences->rest_count > 0 &&
+           sequences->resting[sequences->rest_first].until_s <=
+               to_seconds(now_ns))
         wake_oldest(sequences);
-    }
 }
 
 static bool is_free(const void *slot)
@@ -107,7 +105,7 @@ void spni_sequence_retire_locked(spn_sequences *sequences, uint16_t sequence,
     uint32_t last = (sequences->rest_first + sequences->rest_count++) %
                     SPNI_RESTING_MAX;
     sequences->resting[last] = (spni_resting){
-        .until_ms = to_ms(now_ns) + REST_MS,
+        .until_s = to_seconds(now_ns) + REST_S + 1,
         .sequence = sequence,
     };
 }

@@ -15,7 +15,7 @@ enum {
 
 /* A number that rests, and until when. */
 typedef struct {
-    uint32_t until_ms;
+    uint32_t until_s;
     uint16_t sequence;
 } spni_resting;
 
