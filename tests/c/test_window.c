@@ -518,6 +518,8 @@ static void test_a_driver_may_keep_the_bytes(void)
     CHECK_EQ(code & ~0xffff, SPN_WINDOW_FLEW);
     CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 0);
     CHECK_EQ(wait_ns, TIMEOUT);
+    CHECK_EQ(spn_window_match(window, now, number, SPNI_CMD_READ), -1);
+    CHECK_EQ(stats().ignored_command, 1);
     CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_P2P_BUSY), -1);
     CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 0);
     CHECK_EQ(wait_ns, 100 * MS);

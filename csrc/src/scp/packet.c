@@ -22,7 +22,6 @@ enum {
     IPTAG_GET = 2,
     ALLOC_SDRAM = 0,
     ALLOC_RETRY = 4,
-    FIRST_CODE = 0x80, /* smaller ones are commands */
 };
 
 spni_reply_fault spni_reply_decode(const uint8_t *bytes, size_t length,
@@ -35,7 +34,7 @@ spni_reply_fault spni_reply_decode(const uint8_t *bytes, size_t length,
     if ((bytes[FLAGS_AT] & FLAGS_FIXED) != FLAGS_SDP)
         return SPNI_REPLY_FLAGS;
     uint16_t code = spni_load_le16(bytes + SPNI_SCP_COMMAND_AT);
-    if (code < FIRST_CODE)
+    if (code < SPNI_RC_OK)
         return SPNI_REPLY_COMMAND;
     *out = (spni_reply){
         .sequence = spni_load_le16(bytes + SPNI_SCP_SEQUENCE_AT),

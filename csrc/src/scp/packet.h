@@ -31,7 +31,7 @@ enum {
     SPNI_CMD_IPTAG = 26,
     SPNI_CMD_ALLOC = 28,
     SPNI_CMD_INFO = 31,
-    SPNI_RC_OK = 0x80,
+    SPNI_RC_OK = 0x80, /* the first; what is smaller is a command */
     SPNI_RC_LEN = 0x81,
     SPNI_RC_TIMEOUT = 0x86,
     SPNI_RC_P2P_NOREPLY = 0x8b,

@@ -463,6 +463,10 @@ int64_t spni_window_match_locked(spn_window *window, uint64_t now_ns,
                                  uint16_t sequence, uint16_t code)
 {
     spni_reply reply = {.sequence = sequence, .code = code};
+    if (code < SPNI_RC_OK) {
+        count_fault(window, SPNI_REPLY_COMMAND);
+        return -1;
+    }
     spni_request *request = find(window, sequence);
     if (!request)
         return -1;
