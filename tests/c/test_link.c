@@ -13,6 +13,8 @@
 
 enum { MEMORY = 64 * 1024, THREADS = 3, REQUESTS = 300 };
 
+#define ALL_MEMORY (UINT64_C(1) << 32)
+
 static uint8_t memory[MEMORY];
 
 /* A board that loses every `lose`-th reply. */
@@ -217,6 +219,8 @@ static void test_bad_transfers_are_refused(void)
         {.kind = -1},
         {.kind = SPN_TRANSFER_FLOOD + 1},
         {.kind = SPN_TRANSFER_READ, .address = UINT32_MAX, .length = 2},
+        {.kind = SPN_TRANSFER_READ, .address = 1, .length = ALL_MEMORY},
+        {.kind = SPN_TRANSFER_READ, .address = 1, .length = UINT64_MAX},
         {.kind = SPN_TRANSFER_FILL, .address = 2, .length = 4},
         {.kind = SPN_TRANSFER_FILL, .length = 5},
         {.kind = SPN_TRANSFER_LINK_READ, .link = 6, .length = 4},
@@ -234,6 +238,8 @@ static void test_bad_transfers_are_refused(void)
         CHECK_ERR(spn_bulk_add(bulk, link, &transfer), -EINVAL);
     }
     CHECK_EQ(spn_bulk_run(bulk, 1000), 0);
+    spn_transfer all = {.kind = SPN_TRANSFER_FILL, .length = ALL_MEMORY};
+    CHECK_EQ(spn_bulk_add(bulk, link, &all), 0);
     spn_bulk_free(bulk);
     spn_link_unref(link);
     board_stop(&at);

@@ -15,6 +15,8 @@ enum {
     FLOOD_BLOCKS = 256,
 };
 
+#define MEMORY_END (UINT64_C(1) << 32)
+
 static bool reads(const spn_transfer *transfer)
 {
     return transfer->kind == SPN_TRANSFER_READ ||
@@ -29,8 +31,7 @@ static bool needs_words(const spn_transfer *transfer)
 
 int spni_transfer_check(const spn_transfer *transfer)
 {
-    uint64_t end = transfer->address + transfer->length;
-    if (transfer->length > UINT32_MAX || end > UINT64_C(1) << 32)
+    if (transfer->length > MEMORY_END - transfer->address)
         return -EINVAL;
     if (needs_words(transfer) && (transfer->address | transfer->length) % 4)
         return -EINVAL;
