@@ -702,7 +702,8 @@ spn_sequences *spn_link_sequences(spn_link *link);
 void spn_link_stop(spn_link *link);
 
 /* spn_window_submit, and send what may be sent. `bytes` must not be NULL. The
- * sequence number, -EAGAIN when the window is full, SPN_ESTOPPED. */
+ * sequence number, -EAGAIN when the window is full, SPN_ESTOPPED, SPN_EFORKED
+ * in a child of the process that made the link. */
 int spn_link_send(spn_link *link, spn_window *window, uint64_t token,
                   const uint8_t *bytes, size_t length, bool may_repeat);
 
@@ -710,7 +711,7 @@ int spn_link_send(spn_link *link, spn_window *window, uint64_t token,
  * spn_window_pop. How many; 0 when time runs out, when nothing is in progress,
  * or, if asked for by until_room, when the window can take a request;
  * -EINTR on a signal; SPN_ESTOPPED when the link is stopped and all
- * completions have been taken (every request then has one). */
+ * completions have been taken (every request then has one); SPN_EFORKED. */
 int spn_link_run(spn_link *link, spn_window *window, int timeout_ms,
                  bool until_room, spn_scp_outcome *completions, int count,
                  uint8_t *data, size_t size);
@@ -757,11 +758,11 @@ void spn_bulk_free(spn_bulk *bulk);
 
 /* -EINVAL for a bad kind, an address beyond 32 bits, or, where words are
  * needed (LINK_..., FILL, FLOOD), an address or length that is no multiple of
- * four; -ENOMEM. Keeps a reference to the link. */
+ * four; -ENOMEM; SPN_EFORKED. Keeps a reference to the link. */
 int spn_bulk_add(spn_bulk *bulk, spn_link *link, spn_transfer *transfer);
 
 /* Go on for about slice_ms (or to the end). How many transfers have not ended;
- * -EINTR on a signal. One that fails does not end the others. */
+ * -EINTR on a signal; SPN_EFORKED. One that fails does not end the others. */
 int spn_bulk_run(spn_bulk *bulk, int slice_ms);
 
 /* Bytes acknowledged so far, of all transfers. */

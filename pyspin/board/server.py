@@ -94,6 +94,7 @@ class VirtualBoard:
             boot_time=int(time.time()),
             booted=booted,
         )
+        self._process = os.getpid()
         self._lock = threading.RLock()  # a function of on_message calls back
         self._began = time.monotonic()
         self._thread: threading.Thread | None = None
@@ -134,7 +135,17 @@ class VirtualBoard:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving and free the addresses. May be called again."""
+        """Stop serving and free the addresses. May be called again.
+
+        In a forked child it closes the child's share of the sockets; the parent serves on.
+        """
+        if self._process == os.getpid():
+            self._stop()
+        elif not self._stopping:
+            self._stopping = True
+            self._release()
+
+    def _stop(self) -> None:
         with self._lock:
             if self._stopping:
                 return
@@ -142,6 +153,9 @@ class VirtualBoard:
         if self._thread is not None:
             os.eventfd_write(self._wake, 1)
             self._thread.join()
+        self._release()
+
+    def _release(self) -> None:
         os.close(self._wake)
         for port in self._ports.values():
             port.close()

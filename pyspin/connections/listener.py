@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -87,6 +88,7 @@ class ConnectionListener(threading.Thread, Generic[T]):
         self._n_messages = 0
         self._n_undelivered = 0
         self._failure: Exception | None = None
+        self._process = os.getpid()
         self._lock = threading.Lock()  # the next two
         self._is_closing = False
         self._source: MessageSource | None = None
@@ -142,8 +144,11 @@ class ConnectionListener(threading.Thread, Generic[T]):
 
         What callbacks have not taken by then is dropped and counted in `n_undelivered`. The
         connection stays open. May be called before `start`, which then does nothing, again,
-        and from a callback, where it does not wait.
+        and from a callback, where it does not wait. In a forked child, which has none of the
+        threads, it does nothing.
         """
+        if self._process != os.getpid():
+            return  # a thread that is not there may hold a lock
         deadline = time.monotonic() + self._wait
         with self._lock:
             self._is_closing = True

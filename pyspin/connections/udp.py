@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
+import os
 import select
 import socket
 import struct
@@ -70,6 +71,7 @@ class UDPConnection(Connection):
         self._waiters = 0
         self._drops = 0
         self._is_closed = False
+        self._process = os.getpid()
         self._remote: Address | None = None
         _check_port("local_port", local_port)
         _check_port("remote_port", remote_port)
@@ -238,7 +240,15 @@ class UDPConnection(Connection):
                     self._socket.close()
 
     def close(self) -> None:
-        """Close the socket and wake all who wait for it. Idempotent; any thread."""
+        """Close the socket and wake all who wait for it. Idempotent; any thread.
+
+        In a forked child it closes the child's share of the socket, not the parent's.
+        """
+        if self._process != os.getpid():
+            # Nobody waits here, the lock may be another thread's, and a shutdown is for both.
+            self._is_closed = True
+            self._socket.close()
+            return
         with self._lock:
             if self._is_closed:
                 return

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -251,6 +252,50 @@ static void test_a_bad_descriptor_is_refused(void)
     CHECK_ERR(spn_link_new(-1, &link), -EBADF);
 }
 
+static void test_a_forked_child_leaves_a_link_alone(void)
+{
+    board at;
+    spn_link *link;
+    spn_window *window;
+    spn_bulk *bulk;
+    uint8_t bytes[SPNI_SCP_REQUEST_HEADER];
+    spn_transfer transfer = {.kind = SPN_TRANSFER_FILL, .length = 4};
+    board_start(&at, 0);
+    make_read(bytes);
+    CHECK_EQ(spn_link_new(at.client, &link), 0);
+    CHECK_EQ(spn_window_new(&config, link->sequences, &window), 0);
+    CHECK_EQ(spn_bulk_new(&config, &bulk), 0);
+    CHECK_EQ(spn_bulk_add(bulk, link, &transfer), 0);
+    pthread_mutex_lock(&link->sequences->lock);
+    pid_t child = fork();
+    if (child == 0) {
+        spn_window_stats stats;
+        alarm(30);
+        CHECK_ERR(spn_link_send(link, window, 0, bytes, sizeof bytes, true),
+                  SPN_EFORKED);
+        CHECK_ERR(spn_link_run(link, window, -1, false, NULL, 0, NULL, 0),
+                  SPN_EFORKED);
+        CHECK_ERR(spn_bulk_add(bulk, link, &transfer), SPN_EFORKED);
+        CHECK_ERR(spn_bulk_run(bulk, 0), SPN_EFORKED);
+        spn_window_read_stats(window, &stats);
+        spn_link_stop(link);
+        spn_window_free(window);
+        spn_bulk_free(bulk);
+        _exit(0);
+    }
+    int status = -1;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    pthread_mutex_unlock(&link->sequences->lock);
+    CHECK(!spni_link_is_stopped(link));
+    CHECK_EQ(spn_bulk_run(bulk, 10000), 0);
+    CHECK_EQ(transfer.status, 0);
+    spn_bulk_free(bulk);
+    spn_window_free(window);
+    spn_link_unref(link);
+    board_stop(&at);
+}
+
 int main(void)
 {
     for (int i = 0; i < MEMORY; i++)
@@ -263,5 +308,6 @@ int main(void)
     test_stop_wakes_a_waiter(true);
     test_bad_transfers_are_refused();
     test_a_bad_descriptor_is_refused();
+    test_a_forked_child_leaves_a_link_alone();
     return 0;
 }

@@ -132,7 +132,8 @@ static int find_lane(spn_bulk *bulk, spn_link *link, lane **out)
 int spn_bulk_add(spn_bulk *bulk, spn_link *link, spn_transfer *transfer)
 {
     lane *it = NULL;
-    int code = spni_transfer_check(transfer);
+    int code = spni_link_is_forked(link) ? SPN_EFORKED
+                                         : spni_transfer_check(transfer);
     if (code == 0)
         code = find_lane(bulk, link, &it);
     if (code < 0)
@@ -266,6 +267,11 @@ static int poll_lanes(spn_bulk *bulk, uint64_t until_ns)
     return 0;
 }
 
+static bool is_forked(const spn_bulk *bulk)
+{
+    return bulk->lanes && spni_link_is_forked(bulk->lanes->link);
+}
+
 static bool serve_hot(spn_bulk *bulk)
 {
     bool any = false;
@@ -283,6 +289,8 @@ int spn_bulk_run(spn_bulk *bulk, int slice_ms)
 {
     uint64_t until_ns = spni_now_ns() + (uint64_t)slice_ms * 1000000;
     int rounds = 0;
+    if (is_forked(bulk))
+        return SPN_EFORKED;
     for (lane *it = bulk->lanes; it; it = it->next)
         it->is_hot = true;
     for (;;) {

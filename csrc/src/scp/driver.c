@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/fork.h"
 #include "scp/window.h"
 
 enum {
@@ -20,14 +21,24 @@ static void unlock(spn_window *window)
     pthread_mutex_unlock(&window->sequences->lock);
 }
 
-void spn_window_read_stats(spn_window *window, spn_window_stats *out)
+static void read_stats_locked(spn_window *window, spn_window_stats *out)
 {
-    lock(window);
     *out = window->stats;
     out->channels = window->config.channels ? window->config.channels
                                             : window->size.current;
     out->in_progress = spni_window_in_progress_locked(window);
-    unlock(window);
+}
+
+void spn_window_read_stats(spn_window *window, spn_window_stats *out)
+{
+    /* In a forked child the lock may be that of a thread that is not there,
+     * and nobody changes the counters. */
+    bool is_forked = window->forks != spni_fork_count();
+    if (!is_forked)
+        lock(window);
+    read_stats_locked(window, out);
+    if (!is_forked)
+        unlock(window);
 }
 
 int spn_window_submit(spn_window *window, uint64_t token, const uint8_t *bytes,

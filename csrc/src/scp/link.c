@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fork.h"
 
 /* When a socket takes no more; POLLOUT does not tell of a full device queue. */
 #define FULL_SOCKET_NS (SPNI_SECOND_NS / 1000)
@@ -41,6 +42,7 @@ int spn_link_new(int fd, spn_link **out)
     if (!link)
         return code;
     link->references = 1;
+    link->forks = spni_fork_count();
     link->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (link->fd < 0) {
         code = -errno;
@@ -80,8 +82,15 @@ spn_sequences *spn_link_sequences(spn_link *link)
     return link->sequences;
 }
 
+bool spni_link_is_forked(const spn_link *link)
+{
+    return link->forks != spni_fork_count();
+}
+
 void spn_link_stop(spn_link *link)
 {
+    if (spni_link_is_forked(link))
+        return;
     __atomic_store_n(&link->stopped, true, __ATOMIC_RELEASE);
     shutdown(link->fd, SHUT_RDWR);
 }
@@ -195,6 +204,8 @@ void spni_link_forget_error(const spn_link *link)
 int spn_link_send(spn_link *link, spn_window *window, uint64_t token,
                   const uint8_t *bytes, size_t length, bool may_repeat)
 {
+    if (spni_link_is_forked(link))
+        return SPN_EFORKED;
     if (spni_link_is_stopped(link))
         return SPN_ESTOPPED;
     lock(link);
@@ -343,5 +354,7 @@ int spn_link_run(spn_link *link, spn_window *window, int timeout_ms,
         .data = data,
         .size = size,
     };
+    if (spni_link_is_forked(link))
+        return SPN_EFORKED;
     return run(link, window, &it);
 }

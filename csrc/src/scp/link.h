@@ -9,6 +9,7 @@
 
 struct spn_link {
     unsigned references; /* atomic */
+    unsigned forks;      /* spni_fork_count() when it was made */
     int fd;
     bool stopped;        /* atomic */
     unsigned behind;     /* atomic: full batches since the socket was empty */
@@ -50,5 +51,9 @@ void spni_link_end(spn_link *link, spn_window *window);
 int spni_link_wait(struct pollfd *sockets, int count, uint64_t until_ns);
 
 bool spni_link_is_stopped(const spn_link *link);
+
+/* Whether this is a child of the process that made it: another thread may have
+ * held the lock, and replies on the socket are the parent's. */
+bool spni_link_is_forked(const spn_link *link);
 
 #endif
