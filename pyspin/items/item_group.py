@@ -179,7 +179,7 @@ class ItemGroup:
                 self._take_descriptor(heap._memory(), offset, length, heap.flavour)
 
     def _take_descriptor(self, memory: Memory, offset: int, length: int, flavour: Flavour) -> None:
-        key = (memory[offset : offset + length].tobytes(), flavour.bug_compat)
+        key = (bytes(memory[offset : offset + length]), flavour.bug_compat)
         descriptor = self._known.get(key)
         if descriptor is None:
             raw = RawDescriptor.decode(*key)

@@ -20,7 +20,7 @@ from .formats import Format, format_bits, is_native, unpack
 from .shapes import Shape, dynamic_shape, known_elements
 
 Memory = Any
-"""Bytes among which the item's are: 1-D uint8, or a bytearray."""
+"""Bytes among which the item's are: a 1-D uint8 array or another writable buffer of bytes."""
 
 Load = Callable[[Memory, int, int], Any]
 """From memory, offset and length in bytes to a value."""

@@ -1,37 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Heaps as they are received: thin owners of a reference-counted heap of the C library.
 
-Nothing is copied and nothing is parsed before it is asked for. The payload becomes one
-numpy array whose base owns the heap; every slice of it keeps that base, so the memory
-returns to its allocator with the last view.
+Nothing is copied and nothing is parsed before it is asked for. The items are numpy arrays
+over one buffer that owns the heap; every slice of them keeps it, so the memory returns to
+its allocator with the last view.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .._ffi import ffi, lib
 from ..items import DESCRIPTOR_ID, Flavour, RawDescriptor
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Bytes = NDArray[np.uint8]
-
 _BYTE = np.dtype(np.uint8)
 _gc = ffi.gc
 _buffer: Any = ffi.buffer
 _unref = lib.spn_heap_unref
 _new: Any = object.__new__
-
-
-def _keep(heap: Any, payload: Any) -> None:
-    """Do nothing; what is bound to this as `heap` lives as long as `payload`."""
 
 
 class RawItem(np.ndarray[tuple[int], np.dtype[np.uint8]]):
@@ -42,14 +33,10 @@ class RawItem(np.ndarray[tuple[int], np.dtype[np.uint8]]):
     (SPEAD protocol document, "Item pointers").
     """
 
-    id: int
-    is_immediate: bool
-    _value: int
-
-    def __array_finalize__(self, parent: Any) -> None:
-        self.id = getattr(parent, "id", 0)
-        self.is_immediate = getattr(parent, "is_immediate", False)
-        self._value = getattr(parent, "_value", 0)
+    # Of the class: what an array has that was made of an item, such as a slice.
+    id: int = 0
+    is_immediate: bool = False
+    _value: int = 0
 
     @property
     def immediate_value(self) -> int:
@@ -57,14 +44,6 @@ class RawItem(np.ndarray[tuple[int], np.dtype[np.uint8]]):
         if not self.is_immediate:
             raise ValueError(f"item {self.id:#x} is not immediate")
         return self._value
-
-
-def _raw_item(array: Bytes, item: Any) -> RawItem:
-    raw = array.view(RawItem)
-    raw.id = item.id
-    raw.is_immediate = item.is_immediate
-    raw._value = item.value if item.is_immediate else 0
-    return raw
 
 
 @lru_cache(maxsize=64)
@@ -75,10 +54,10 @@ def _flavour(heap_address_bits: int, bug_compat: int) -> Flavour:
 class _AnyHeap:
     """What complete and incomplete heaps have in common. Any thread may read one."""
 
-    __slots__ = ("__weakref__", "_array", "_heap", "_owner")
+    __slots__ = ("__weakref__", "_buffer", "_heap", "_owner")
 
     # Only `wrap` makes heaps; it fills these without the cost of calling an __init__.
-    _array: Bytes | None
+    _buffer: Any
     _heap: Any
     _owner: Any
 
@@ -123,8 +102,12 @@ class _AnyHeap:
 
     def _immediate(self, item: Any) -> RawItem:
         width = self._heap.heap_address_bits // 8
-        value = bytearray(item.value.to_bytes(width, "big"))
-        return _raw_item(np.frombuffer(value, np.uint8), item)
+        value = item.value
+        raw: RawItem = RawItem((width,), _BYTE, bytearray(value.to_bytes(width, "big")))
+        raw.id = item.id
+        raw.is_immediate = True
+        raw._value = value
+        return raw
 
     def __repr__(self) -> str:
         return (
@@ -141,20 +124,21 @@ class Heap(_AnyHeap):
 
     __slots__ = ()
 
-    def _memory(self) -> Bytes:
-        """Return the whole payload: 1-D uint8, writable, keeps the heap."""
-        array = self._array
-        if array is None:
+    def _memory(self) -> Any:
+        """Return the memory of the whole payload, a writable buffer that keeps the heap."""
+        memory = self._buffer
+        if memory is None:
             heap = self._heap
-            # A pointer that holds the heap, a buffer that holds the pointer, an array that
-            # holds the buffer: a third of the time of numpy's array interface.
             if heap.payload:
-                payload = _gc(heap.payload, partial(_keep, self._owner))
-                array = np.frombuffer(_buffer(payload, heap.payload_length), _BYTE)
+                # The buffer holds a pointer, and the pointer its destructor, which is bound to
+                # the heap's owner. To be called as a destructor it must take the pointer and do
+                # nothing that matters; a comparison costs less than any function of our own.
+                pointer = _gc(heap.payload, self._owner.__ne__)
+                memory = _buffer(pointer, heap.payload_length)
             else:
-                array = np.empty(0, _BYTE)
-            self._array = array
-        return array
+                memory = bytearray()
+            self._buffer = memory
+        return memory
 
     def get_items(self) -> list[RawItem]:
         """Return the items but for descriptors: addressed ones by address, then immediates.
@@ -162,10 +146,10 @@ class Heap(_AnyHeap):
         Items of no bytes are left out. The addressed ones are views of the payload.
         """
         heap = self._heap
-        items = (heap.items[i] for i in range(heap.item_count))
+        items = heap.items
         return [
             self._immediate(item) if item.is_immediate else self._addressed(item)
-            for item in items
+            for item in map(items.__getitem__, range(heap.item_count))
             if item.id != DESCRIPTOR_ID
         ]
 
@@ -184,7 +168,9 @@ class Heap(_AnyHeap):
         return [descriptor for descriptor in found if descriptor is not None]
 
     def _addressed(self, item: Any) -> RawItem:
-        return _raw_item(self._memory()[item.value : item.value + item.length], item)
+        raw: RawItem = RawItem((item.length,), _BYTE, self._memory(), item.value)
+        raw.id = item.id
+        return raw
 
 
 class IncompleteHeap(_AnyHeap):
@@ -230,5 +216,5 @@ def wrap(heap: Any, owner: Any) -> Heap | IncompleteHeap:
     wrapped: Heap | IncompleteHeap = _new(Heap if heap.is_contiguous else IncompleteHeap)
     wrapped._heap = heap
     wrapped._owner = owner
-    wrapped._array = None
+    wrapped._buffer = None
     return wrapped
