@@ -155,6 +155,14 @@ def test_an_ipv6_group_on_an_interface_by_index(stream: pyspin.recv.Stream) -> N
     assert cnt(stream) == 1
 
 
+@needs_ipv6
+def test_the_documented_positions_hold_for_ipv6(stream: pyspin.recv.Stream) -> None:
+    port = free_port("::", socket.AF_INET6)
+    stream.add_udp_reader(GROUP6, port, 9200, 65536, IPV6_INTERFACE)
+    send6(small_heaps(1), port, IPV6_INTERFACE)
+    assert cnt(stream) == 1
+
+
 @pytest.mark.parametrize(
     ("group", "options"),
     [
@@ -181,6 +189,8 @@ def test_an_interface_that_does_not_exist(stream: pyspin.recv.Stream) -> None:
 def test_one_interface_at_a_time(stream: pyspin.recv.Stream) -> None:
     with pytest.raises(TypeError, match="exclude each other"):
         stream.add_udp_reader(GROUP4, 8888, interface_address="", interface_index=1)
+    with pytest.raises(TypeError, match="exclude each other"):
+        stream.add_udp_reader(GROUP6, 8888, 9200, 0, 1, interface_index=1)
 
 
 @pytest.mark.parametrize("port", [-1, 65536, "x"])

@@ -200,7 +200,8 @@ def join_group6(sock, group):
     pytest.skip(f"no IPv6 multicast: {reason}")
 
 
-def test_ipv6_multicast(pool):
+@pytest.mark.parametrize("positional", [True, False])
+def test_ipv6_multicast(pool, positional):
     heap = make_heap()
     group = "ff12::1234"
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
@@ -208,7 +209,11 @@ def test_ipv6_multicast(pool):
         sock.bind(("::", 0))
         index = join_group6(sock, group)
         port = sock.getsockname()[1]
-        with UdpStream(pool, group, port, ttl=0, interface_index=index) as stream:
+        if positional:
+            stream = UdpStream(pool, group, port, StreamConfig(), 65536, 0, index)
+        else:
+            stream = UdpStream(pool, group, port, ttl=0, interface_index=index)
+        with stream:
             stream.send_heap(heap)
             check_arrives(sock, heap, 1)
 
@@ -232,7 +237,7 @@ def test_ipv6_multicast(pool):
         (("127.0.0.1", 9), {"buffer_size": -1}, ValueError, "buffer_size"),
         (("127.0.0.1", 9), {"colour": 1}, TypeError, "colour"),
         (("127.0.0.1", 9), {"hostname": "x"}, TypeError, "twice"),
-        (("127.0.0.1", 9, StreamConfig(), 0, 1, 2), {}, TypeError, "too many"),
+        (("127.0.0.1", 9, StreamConfig(), 0, 1, 2, 3), {}, TypeError, "too many"),
     ],
 )
 def test_bad_arguments_are_named(pool, arguments, options, error, message):

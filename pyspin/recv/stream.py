@@ -191,6 +191,21 @@ class Stream(HeapSource):
         huge_pages: bool = ...,
     ) -> None: ...
 
+    @overload
+    def add_udp_reader(
+        self,
+        multicast_group: str,
+        port: int,
+        max_size: int,
+        buffer_size: int,
+        interface_index: int,
+        *,
+        gro: bool = ...,
+        busy_poll: float = ...,
+        reuse_port: bool = ...,
+        huge_pages: bool = ...,
+    ) -> None: ...
+
     def add_udp_reader(self, *args: Any, **kwargs: Any) -> None:
         """Feed the datagrams of a UDP port, in one of three forms.
 
@@ -201,8 +216,8 @@ class Stream(HeapSource):
 
         `add_udp_reader(multicast_group, port, ..., interface_address="0.0.0.0")` joins an
         IPv4 group on the interface with an address, '' or '0.0.0.0' for the system's
-        choice. With `interface_index=` instead, an IPv6 group on the interface of that
-        number, 0 for the system's choice.
+        choice. With `interface_index` in the place of the address, or by name, an IPv6
+        group on the interface of that number, 0 for the system's choice.
 
         Datagrams larger than `max_size` bytes are counted and dropped. `buffer_size` is that
         of the kernel's socket buffer in bytes, 0 for the system's default; if it cannot be
@@ -250,7 +265,7 @@ class Stream(HeapSource):
         port: int,
         max_size: int = DEFAULT_UDP_MAX_SIZE,
         buffer_size: int = DEFAULT_UDP_BUFFER_SIZE,
-        interface_address: str | None = None,
+        interface_address: str | int | None = None,
         *,
         interface_index: int | None = None,
         gro: bool = True,
@@ -262,6 +277,8 @@ class Stream(HeapSource):
         config = self._reader_config(max_size, buffer_size, gro, busy_poll, huge_pages)
         if interface_index is not None and interface_address is not None:
             raise TypeError("interface_address and interface_index exclude each other")
+        if isinstance(interface_address, int):  # both forms have theirs in the same position
+            interface_index, interface_address = interface_address, None
         if self.stopped:
             return
         if interface_index is None:

@@ -90,6 +90,8 @@ def _name_arguments(args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, An
         named["buffer_size"] = 0  # as its owner has set it
     for option in args[len(names) :]:
         name = _name_option(option)
+        if name == "ttl" and name in named:
+            name = "interface_index"
         if name in named:
             raise TypeError(f"too many arguments: {option!r}")
         named[name] = option

@@ -104,6 +104,21 @@ class UdpStream(Sender):
     def __init__(
         self,
         thread_pool: ThreadPool,
+        multicast_group: str,
+        port: int,
+        config: StreamConfig,
+        buffer_size: int,
+        ttl: int,
+        interface_index: int,
+        *,
+        endpoints: Sequence[Endpoint] = (),
+        gso: bool = True,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        thread_pool: ThreadPool,
         endpoints: Sequence[Endpoint],
         config: StreamConfig = ...,
         buffer_size: int = DEFAULT_BUFFER_SIZE,

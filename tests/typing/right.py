@@ -32,6 +32,7 @@ def receive() -> None:
         stream.add_udp_reader(8888, bind_hostname="127.0.0.1")
         stream.add_udp_reader("239.1.2.3", 8888, interface_address="127.0.0.1")
         stream.add_udp_reader("ff12::8888", 8888, interface_index=1, gro=False)
+        stream.add_udp_reader("ff12::8888", 8888, 9200, 0, 1)
         stream.add_buffer_reader(np.zeros(8, np.uint8))
         print(stream.get(timeout=1.0).cnt, len(stream.get_many(8)))
         group = pyspin.ItemGroup()
