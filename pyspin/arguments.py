@@ -34,7 +34,7 @@ def seconds(name: str, value: float, most: float = math.inf) -> float:
     """Return a time from 0 to `most` seconds; otherwise TypeError or ValueError."""
     try:
         is_negative = not value >= 0  # NaN too
-    except TypeError:
+    except (TypeError, ValueError):  # an array has no truth
         raise TypeError(f"{name} must be a number of seconds, not {value!r}") from None
     if is_negative:
         raise ValueError(f"{name} must be at least 0, not {value!r}")

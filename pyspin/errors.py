@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -88,11 +89,16 @@ def raise_socket_code(code: int, message: str) -> NoReturn:
 
 
 @contextlib.contextmanager
-def socket_errors() -> Iterator[None]:
-    """Turn the `OSError` of Python's own socket functions into `SocketError`."""
+def socket_errors(what: str) -> Iterator[None]:
+    """Turn the errors of Python's own socket functions into `SocketError`, `what` in front.
+
+    A host name that cannot be encoded is one that does not resolve.
+    """
     try:
         yield
     except SocketError:
         raise
     except OSError as error:
-        raise SocketError(error.errno, error.strerror or str(error)) from error
+        raise SocketError(error.errno, f"{what}: {error.strerror}") from error
+    except UnicodeError as error:
+        raise SocketError(socket.EAI_NONAME, f"{what}: {error}") from error

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from .arguments import instance
 from .threads import parse_range_list
 
 __all__ = ["numa_node_near", "processors_near"]
@@ -24,6 +25,7 @@ def processors_near(interface: str) -> list[int]:
 
     OSError if there is no such interface. Any thread may call.
     """
+    instance("interface", interface, str)
     allowed = os.sched_getaffinity(0)
     near = {
         processor
@@ -39,6 +41,7 @@ def numa_node_near(interface: str) -> int | None:
     None where the system does not say, and for interfaces over devices on several nodes.
     OSError if there is no such interface. Any thread may call.
     """
+    instance("interface", interface, str)
     nodes = {_read(device, "numa_node") for device in _devices(interface)}
     node = nodes.pop() if len(nodes) == 1 else ""
     return int(node) if node.isdigit() else None  # -1: unknown

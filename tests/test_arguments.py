@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 import pyspin
@@ -46,6 +47,9 @@ CALLS: list[tuple[str, list[Any], Call]] = [
         ["x", -1, 2**40],
         lambda pool, value: udp(pool, "ff12::1", 0, interface_index=value),
     ),
+    ("timeout", [np.arange(2)], lambda pool, value: recv.Ring().get(timeout=value)),
+    ("interface", [None, 5], lambda pool, value: pyspin.processors_near(value)),
+    ("interface", [None, 5], lambda pool, value: pyspin.numa_node_near(value)),
     ("ranges", [None, 5], lambda pool, value: pyspin.parse_range_list(value)),
     ("id", ["x", 1.5], lambda pool, value: pyspin.Descriptor(value, "a", "b", (), "u4")),
     ("shape", [5, "x", (1.5,)], lambda pool, value: pyspin.Descriptor(1, "a", "b", value, "u4")),
@@ -61,6 +65,7 @@ CALLS: list[tuple[str, list[Any], Call]] = [
     ("buffer_size", [None, -1, 2.5], lambda pool, value: sender(pool, buffer_size=value)),
     ("socket", [5, "x"], lambda pool, value: sender(pool, socket=value)),
     ("endpoints", [5, [5]], lambda pool, value: sender(pool, endpoints=value)),
+    ("multicast_group", [None, 5], lambda pool, value: group_sender(pool, multicast_group=value)),
     ("ttl", ["x", 256], lambda pool, value: sender(pool, ttl=value)),
     ("heap", [None], lambda pool, value: sender(pool).send_heap(value)),
     ("cnt", [None, 1.5], lambda pool, value: sender(pool).send_heap(send.Heap(), value)),
@@ -77,6 +82,7 @@ CALLS: list[tuple[str, list[Any], Call]] = [
         [None, 55, 2**64],
         lambda pool, value: send.PacketGenerator(send.Heap(), 1, value),
     ),
+    ("heap", [None, 5], lambda pool, value: send.ItemGroup().add_to_heap(value)),
     ("item_group", [None, 5], lambda pool, value: send.HeapGenerator(value)),
     ("descriptor_frequency", ["x", -1], lambda pool, value: send.ItemGroup(value)),
 ]
@@ -89,6 +95,10 @@ def udp(pool: pyspin.ThreadPool, *args: Any, **kwargs: Any) -> None:
 
 def sender(pool: pyspin.ThreadPool, **kwargs: Any) -> send.UdpStream:
     return send.UdpStream(pool, "127.0.0.1", 1, **kwargs)
+
+
+def group_sender(pool: pyspin.ThreadPool, **kwargs: Any) -> send.UdpStream:
+    return send.UdpStream(pool, port=1, ttl=1, **kwargs)
 
 
 @pytest.fixture(scope="module")

@@ -45,13 +45,22 @@ def test_socket_errors_are_of_both_kinds() -> None:
 
 
 def test_errors_of_python_sockets_become_ours() -> None:
-    with pytest.raises(errors.SocketError) as caught, errors.socket_errors():
+    with pytest.raises(errors.SocketError) as caught, errors.socket_errors("cannot bind"):
         raise OSError(errno.EADDRINUSE, "in use")
-    assert caught.value.errno == errno.EADDRINUSE
-    with pytest.raises(errors.SocketError, match="name"), errors.socket_errors():
+    assert (caught.value.errno, caught.value.strerror) == (errno.EADDRINUSE, "cannot bind: in use")
+    with pytest.raises(errors.SocketError, match="so: no such name"), errors.socket_errors("so"):
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
-    with pytest.raises(errors.SocketError, match="mine"), errors.socket_errors():
+    with pytest.raises(errors.SocketError, match="mine"), errors.socket_errors("not shown"):
         raise errors.SocketError(errno.EIO, "mine")
+
+
+@pytest.mark.parametrize("host", ["\udc80", "a" * 64, "nul\0"])
+def test_what_cannot_be_a_host_name_does_not_resolve(host: str) -> None:
+    with (
+        pytest.raises(errors.SocketError, match="cannot resolve"),
+        errors.socket_errors("cannot resolve it"),
+    ):
+        socket.getaddrinfo(host, 1)
 
 
 def test_states_are_no_errors_of_pyspin() -> None:

@@ -249,6 +249,7 @@ def test_an_unknown_host_is_both_errors(pool):
     with pytest.raises(RuntimeError) as caught:
         UdpStream(pool, "nowhere.invalid", 8888)
     assert isinstance(caught.value, OSError)
+    assert "nowhere.invalid" in str(caught.value)
 
 
 def test_a_refused_buffer_size_is_logged(pool, caplog):

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._ffi import check, ffi, lib
-from ..errors import SocketError
+from ..arguments import INT_MAX, integer, seconds
+from ..errors import SocketError, socket_errors
 from . import sockets
 
 # <asm/socket.h> and <linux/filter.h>; Python's socket module lacks them.
@@ -28,12 +29,13 @@ FANOUT_MODES = {"hash": 0, "cpu": 2}
 
 
 def _interface_index(interface: str | int) -> int:
-    if isinstance(interface, int):
-        return interface
+    if not isinstance(interface, str):
+        return integer("interface", interface, 0)
     try:
-        return socket.if_nametoindex(interface)
-    except OSError as error:
-        raise SocketError(error.errno, f"interface {interface!r}: {error.strerror}") from None
+        with socket_errors(f"interface {interface!r}"):
+            return socket.if_nametoindex(interface)
+    except ValueError as error:
+        raise ValueError(f"interface must be a name, not {interface!r}: {error}") from None
 
 
 def _attach_rejecting_filter(sock: socket.socket) -> None:
@@ -46,7 +48,7 @@ def open_guard(family: int, host: str, port: int, interface: int) -> int:
     """Bind a socket that rejects everything to the port; a multicast group is joined."""
     address = (host, port) if family == socket.AF_INET else (host, port, 0, interface)
     what = f"cannot hold {host} port {port}"
-    with sockets.as_socket_error(what), socket.socket(family, socket.SOCK_DGRAM) as sock:
+    with socket_errors(what), socket.socket(family, socket.SOCK_DGRAM) as sock:
         _attach_rejecting_filter(sock)
         group = sockets.is_multicast(address)
         if group:
@@ -82,30 +84,28 @@ class Options:
     def __post_init__(self) -> None:
         sockets.check_port(self.port)
         self._check_block()
-        if self.max_size < 1:
-            raise ValueError(f"max_size must be at least 1, not {self.max_size!r}")
-        if self.fanout is not None and not 0 <= self.fanout <= 65535:
-            raise ValueError(f"fanout must be from 0 to 65535, or None, not {self.fanout!r}")
-        if self.fanout_mode not in FANOUT_MODES:
+        integer("max_size", self.max_size, 1)
+        if self.fanout is not None:
+            integer("fanout", self.fanout, 0, 65535)
+        if self.fanout_mode not in list(FANOUT_MODES):
             modes = " or ".join(map(repr, FANOUT_MODES))
             raise ValueError(f"fanout_mode must be {modes}, not {self.fanout_mode!r}")
 
     def _check_block(self) -> None:
-        size, page = self.block_size, mmap.PAGESIZE
-        if size < page or size % page or size >= 2**31:
-            raise ValueError(f"block_size must be a multiple of {page} bytes, not {size!r}")
-        if not 1 <= self.block_count < 2**31 // 64:
-            raise ValueError(f"block_count must be at least 1, not {self.block_count!r}")
-        if not 0.001 <= self.block_timeout <= 60:
-            raise ValueError(
-                f"block_timeout must be from 0.001 to 60 seconds, not {self.block_timeout!r}"
-            )
+        page = mmap.PAGESIZE
+        if integer("block_size", self.block_size, page) % page:
+            size = self.block_size
+            raise ValueError(f"block_size must be a multiple of {page} bytes, not {size}")
+        integer("block_count", self.block_count, 1, INT_MAX // 64)
+        if seconds("block_timeout", self.block_timeout, 60) < 0.001:
+            least, given = "0.001 seconds", self.block_timeout
+            raise ValueError(f"block_timeout must be at least {least}, not {given!r}")
 
 
 def add(stream: Any, options: Options) -> None:
     """Open ring and guard and give them to the C stream `stream`."""
     index = _interface_index(options.interface)
-    family, (host, *_) = sockets.bind_address(options.address, options.port)
+    family, (host, *_) = sockets.bind_address("address", options.address, options.port)
     any_address = host in ("0.0.0.0", "::")
     packed = b"" if any_address else socket.inet_pton(family, host.partition("%")[0])
     guard = open_guard(family, host, options.port, index) if options.reject else -1
@@ -119,7 +119,7 @@ def add(stream: Any, options: Options) -> None:
         "block_size": options.block_size,
         "block_count": options.block_count,
         "block_timeout_ms": round(options.block_timeout * 1000),
-        "all_protocols": options.all_protocols,
+        "all_protocols": bool(options.all_protocols),
         "fanout_group": -1 if options.fanout is None else options.fanout,
         "fanout_mode": FANOUT_MODES[options.fanout_mode],
         "guard_fd": guard,

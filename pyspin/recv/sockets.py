@@ -13,27 +13,14 @@ import operator
 import os
 import socket
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from ..arguments import instance, integer
-from ..errors import SocketError
+from ..errors import socket_errors
 
 _logger = logging.getLogger("pyspin")
 
 Address = tuple[Any, ...]
-
-
-@contextmanager
-def as_socket_error(what: str) -> Iterator[None]:
-    """Turn an error of the system into `SocketError`, with `what` in front."""
-    try:
-        yield
-    except SocketError:
-        raise
-    except OSError as error:
-        raise SocketError(error.errno, f"{what}: {error.strerror}") from error
 
 
 def check_port(port: object) -> int:
@@ -49,7 +36,7 @@ def check_port(port: object) -> int:
 
 def resolve(host: str, port: int, family: socket.AddressFamily) -> tuple[int, Address]:
     """Return family and socket address of the first address that `host` resolves to."""
-    with as_socket_error(f"cannot resolve {host!r}"):
+    with socket_errors(f"cannot resolve {host!r}"):
         found = socket.getaddrinfo(host, port, family, socket.SOCK_DGRAM)
     return found[0][0], found[0][4]
 
@@ -116,24 +103,27 @@ def _open(
     reuse_port: bool = False,
 ) -> int:
     with (
-        as_socket_error(f"cannot receive on {address[0]} port {address[1]}"),
+        socket_errors(f"cannot receive on {address[0]} port {address[1]}"),
         socket.socket(family, socket.SOCK_DGRAM) as sock,
     ):
         _set_up(sock, family, address, buffer_size, interface, reuse_port)
         return sock.detach()
 
 
-def bind_address(hostname: str, port: int) -> tuple[int, Address]:
-    """Return family and socket address to bind to; '' is any IPv4 address."""
+def bind_address(name: str, hostname: str, port: int) -> tuple[int, Address]:
+    """Return family and socket address to bind to; '' is any IPv4 address.
+
+    `name` is that of the argument, for errors.
+    """
+    instance(name, hostname, str)
     if not hostname:
         return socket.AF_INET, ("0.0.0.0", port)
-    instance("bind_hostname", hostname, str)
     return resolve(hostname, port, socket.AF_UNSPEC)
 
 
 def open_unicast(port: int, bind_hostname: str, buffer_size: int, reuse_port: bool) -> int:
     """Bind to a host; '' is any IPv4 address. A multicast group is joined as well."""
-    family, address = bind_address(bind_hostname, port)
+    family, address = bind_address("bind_hostname", bind_hostname, port)
     interface = _default_interface(family) if is_multicast(address) else None
     return _open(family, address, buffer_size, interface, reuse_port)
 
@@ -148,14 +138,14 @@ def adopt_socket(
     if own.type != socket.SOCK_DGRAM or family not in (socket.AF_INET, socket.AF_INET6):
         raise ValueError(f"socket must be a UDP socket, not {own!r}")
     address: Address
+    instance("bind_hostname", bind_hostname, str)
     if bind_hostname:
-        instance("bind_hostname", bind_hostname, str)
         _, address = resolve(bind_hostname, port, family)
     else:
         address = ("0.0.0.0" if family == socket.AF_INET else "::", port)
     interface = _default_interface(family) if is_multicast(address) else None
     with (
-        as_socket_error(f"cannot receive on {address[0]} port {port}"),
+        socket_errors(f"cannot receive on {address[0]} port {port}"),
         socket.socket(fileno=os.dup(own.fileno())) as sock,
     ):
         _set_up(sock, family, address, buffer_size, interface, reuse_port)

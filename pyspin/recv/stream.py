@@ -346,7 +346,8 @@ class Stream(HeapSource):
 
         Nothing happens if the stream has been stopped. Raises `PermissionError` without the
         capability, `SocketError` for an interface or address that is none, `ValueError` for
-        sizes out of range, `TypeError` for a port that is none.
+        sizes out of range, `TypeError` for a port that is none, `MemoryError` for a ring that
+        is larger than the kernel gives.
         """
         options = packet_ring.Options(
             interface,

@@ -57,6 +57,7 @@ def parse_destination(args: Sequence[Any], kwargs: dict[str, Any]) -> Destinatio
     """Return what the arguments say, in any of the forms that `UdpStream` shows."""
     named = _name_arguments(args, kwargs)
     if "multicast_group" in named:
+        instance("multicast_group", named["multicast_group"], str)
         named["hostname"] = named.pop("multicast_group")
     endpoints = _endpoints(named.pop("endpoints", None))
     if "hostname" in named or "port" in named:
@@ -142,7 +143,7 @@ def resolve(endpoints: Iterable[Endpoint], family: int) -> list[Address]:
     """
     addresses: list[Address] = []
     for host, port in endpoints:
-        with socket_errors():
+        with socket_errors(f"cannot resolve {host!r}"):
             found = socket.getaddrinfo(host or None, port, type=socket.SOCK_DGRAM)
         usable = [entry for entry in found if family in (socket.AF_UNSPEC, entry[0])]
         if not usable:
@@ -160,7 +161,7 @@ def open_socket(destination: Destination) -> tuple[socket.socket, list[Address]]
     """
     given = destination.socket
     addresses = resolve(destination.endpoints, given.family if given else socket.AF_UNSPEC)
-    with socket_errors():
+    with socket_errors(f"cannot send to {addresses[0].host} port {addresses[0].port}"):
         sock = given.dup() if given else socket.socket(addresses[0].family, socket.SOCK_DGRAM)
         try:
             _configure(sock, destination, addresses)

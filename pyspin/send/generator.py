@@ -59,8 +59,11 @@ class HeapGenerator:
     def add_to_heap(self, heap: Heap, descriptors: Which = "stale", data: Which = "stale") -> Heap:
         """Add stale descriptors and values, all, or none of them, to `heap`; return it.
 
-        `ValueError` if `descriptors` or `data` is none of these words.
+        `TypeError` if `heap` is none, `ValueError` if `descriptors` or `data` is none of
+        these words, or what `Heap.add_item` and `Heap.add_descriptor` raise.
         """
+        if type(heap) is not Heap:
+            instance("heap", heap, Heap)
         if descriptors not in _MODES or data not in _MODES:
             _refuse_mode(descriptors, data)
         for item in self._items():
