@@ -192,9 +192,11 @@ def test_bytes_stream_counts_in_sequence():
 
 def test_bytes_stream_refuses_what_does_not_fit(caplog):
     stream = BytesStream(None)
-    with pytest.raises(OSError, match="Invalid argument"):
+    with pytest.raises(OSError, match="Invalid argument: cnt 65536 does not fit"):
         stream.send_heap(Heap(Flavour(4, 64, 16)), 1 << 16)
-    assert "heap not sent" in caplog.text
+    assert "heap not sent: cnt 65536" in caplog.text
+    with pytest.raises(OSError, match="Invalid argument: there is no substream 1"):
+        stream.send_heap(Heap(), substream_index=1)
     with pytest.raises(TypeError, match="heap must be a Heap"):
         stream.send_heap(b"")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="max_packet_size"):

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import errno
-import logging
-import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -13,13 +11,12 @@ from .._ffi import ffi, lib
 from ..arguments import index, instance, integer
 from .config import StreamConfig
 from .heap import Heap
+from .refusal import refusal
 
 if TYPE_CHECKING:
     from ..threads import ThreadPool
 
 _MAX_CNT = (1 << 64) - 1
-
-_logger = logging.getLogger("pyspin")
 
 
 class BytesStream:
@@ -67,9 +64,10 @@ class BytesStream:
         cnt, substream_index = index("cnt", cnt), index("substream_index", substream_index)
         packets = heap._packets(self._config.max_packet_size)
         mask = (1 << heap.flavour.heap_address_bits) - 1
-        if not -1 <= cnt <= mask or substream_index != 0:
-            _logger.warning("heap not sent: cnt %d or substream %d", cnt, substream_index)
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        if substream_index != 0:
+            raise refusal(errno.EINVAL, f"there is no substream {substream_index}")
+        if not -1 <= cnt <= mask:
+            raise refusal(errno.EINVAL, f"cnt {cnt} does not fit the flavour")
         written = bytearray(lib.spn_packets_total(packets))
         with self._lock:
             if cnt == -1:

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import logging
-import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,13 +13,12 @@ from ..arguments import index, instance, integer
 from ..threads import ThreadPool
 from .endpoints import DEFAULT_BUFFER_SIZE, Address, open_socket, parse_destination
 from .heap import Heap
+from .refusal import refusal
 from .stats import SenderStats, read_stats
 
 if TYPE_CHECKING:
     from .._core import spn_packets, spn_sender, spn_sender_config
     from .config import StreamConfig
-
-_logger = logging.getLogger("pyspin")
 
 SLICE_MS = 200
 """A wait is made of slices: a signal may come just before one and not be seen till its end."""
@@ -106,28 +103,23 @@ class Sender:
         if type(cnt) is not int or type(substream_index) is not int:
             cnt, substream_index = index("cnt", cnt), index("substream_index", substream_index)
         if not 0 <= substream_index < self._num_substreams:
-            raise _refusal(errno.EINVAL, f"there is no substream {substream_index}")
+            raise refusal(errno.EINVAL, f"there is no substream {substream_index}")
         packets = heap._packets(self._max_packet_size)
         if not -1 <= cnt < 1 << 63:
-            raise _refusal(errno.EINVAL, f"cnt {cnt} is out of range")
+            raise refusal(errno.EINVAL, f"cnt {cnt} is out of range")
         return packets, cnt, substream_index
 
     def _refuse(self, code: int, cnt: int) -> NoReturn:
         if code == -errno.EAGAIN:
             most = self._config.max_heaps
-            raise _refusal(errno.EWOULDBLOCK, f"max_heaps {most} are in flight")
+            raise refusal(errno.EWOULDBLOCK, f"max_heaps {most} are in flight")
         if code == -errno.EINVAL:
-            raise _refusal(errno.EINVAL, f"cnt {cnt} does not fit the flavour")
+            raise refusal(errno.EINVAL, f"cnt {cnt} does not fit the flavour")
         if code == -errno.EMSGSIZE:
             size = self._config.max_packet_size
-            raise _refusal(errno.EMSGSIZE, f"UDP has no packets of {size} bytes")
+            raise refusal(errno.EMSGSIZE, f"UDP has no packets of {size} bytes")
         check(code)
         raise AssertionError(code)
-
-
-def _refusal(number: int, reason: str) -> OSError:
-    _logger.warning("heap not sent: %s", reason)
-    return OSError(number, f"{os.strerror(number)}: {reason}")
 
 
 def _make_settings(config: StreamConfig, gso: bool, is_own: bool) -> spn_sender_config:
