@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+from pyspin.cli import doctor
 
 # What pip installs as the command `pyspin`.
 MAIN = "from pyspin.cli import main; main()"
@@ -20,6 +26,7 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*COMMAND, *arguments],
         cwd=cwd,
+        start_new_session=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -27,6 +34,11 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
         # A shell's background job has SIGINT ignored; a person's terminal does not.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """Press Ctrl-C: a terminal sends the signal to all of the processes that it sees."""
+    os.killpg(process.pid, signal.SIGINT)
 
 
 def test_help_lists_the_commands(tmp_path: Path) -> None:
@@ -43,6 +55,15 @@ def test_doctor_looks_at_the_machine(tmp_path: Path) -> None:
     assert process.returncode == 0
     for what in ("rmem_max", "UDP_GRO", "huge pages", "packet-ring"):
         assert what in output
+
+
+def test_doctor_bears_what_it_may_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden() -> Iterator[doctor.Finding]:
+        yield doctor.Finding("seen", True, "")
+        Path("/proc/sys/net/core/no_such_limit").read_text()
+
+    monkeypatch.setattr(doctor, "CHECKS", [hidden, doctor.processors])
+    assert [finding.what for finding in doctor.findings()] == ["seen", "hidden", "processors"]
 
 
 def test_demo_receives_what_was_sent_and_draws_it(tmp_path: Path) -> None:
@@ -81,18 +102,36 @@ def test_demo_ends_cleanly_on_ctrl_c(tmp_path: Path) -> None:
     assert process.stdout is not None
     # The first line of progress says that heaps are coming.
     assert "heaps" in process.stdout.readline()
-    process.send_signal(signal.SIGINT)
+    interrupt(process)
     output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
     assert "interrupted" in output
     assert "Traceback" not in output
 
 
-def test_demo_refuses_nonsense(tmp_path: Path) -> None:
-    process = start("demo", "--seconds", "-1", cwd=tmp_path)
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf"])
+def test_demo_refuses_nonsense(tmp_path: Path, seconds: str) -> None:
+    process = start("demo", "--seconds", seconds, cwd=tmp_path)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "-1" in output
+    assert seconds in output
+    assert "Traceback" not in output
+
+
+def test_a_picture_that_cannot_be_written(tmp_path: Path) -> None:
+    process = start("demo", "--seconds", "0.1", "--output", "nowhere/picture", cwd=tmp_path)
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 1
+    assert "checksums agree" in output
+    assert output.splitlines()[-1].startswith("Error: nowhere/picture")
+    assert "Traceback" not in output
+
+
+def test_the_picture_is_a_png_whatever_its_name(tmp_path: Path) -> None:
+    process = start("demo", "--seconds", "0.1", "--output", "picture.xyz", cwd=tmp_path)
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, output
+    assert (tmp_path / "picture.xyz").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_demo_leaves_no_process_behind(tmp_path: Path) -> None:
@@ -101,7 +140,7 @@ def test_a_demo_leaves_no_process_behind(tmp_path: Path) -> None:
     process.stdout.readline()
     children = _children(process.pid)
     assert children
-    process.send_signal(signal.SIGINT)
+    interrupt(process)
     process.communicate(timeout=180)
     deadline = time.monotonic() + 20
     while any(Path(f"/proc/{child}").exists() for child in children):

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import signal
 import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +57,30 @@ class Received:
         self.spectra[int(items["number"].value)] = spectrogram.spectrum(samples)
 
 
+@contextlib.contextmanager
+def ctrl_c_held() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block."""
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+def start_sender(port: int, heaps: int, rate: float) -> subprocess.Popen[str]:
+    """Start the sender, in a session of its own: a terminal's Ctrl-C is for the receiver."""
+    return subprocess.Popen(
+        [sys.executable, "-c", SENDER, PACKAGES, str(port), str(heaps), str(rate)],
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
 def receive(
     stream: pyspin.recv.Stream, sender: subprocess.Popen[str], received: Received, view: View
 ) -> None:
@@ -84,7 +112,10 @@ def draw(received: Received, path: Path, seconds: float) -> None:
     for number, row in received.spectra.items():
         came[number] = row
     title = f"{received.heaps} heaps of {HEAP_BYTES // 1024} KiB over UDP, {received.broken} broken"
-    spectrogram.save(path, sent, came, seconds, title)
+    try:
+        spectrogram.save(path, sent, came, seconds, title)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None
 
 
 def end(sender: subprocess.Popen[str]) -> int | None:
@@ -112,7 +143,7 @@ def demo(seconds: float, rate: float, output: Path) -> None:
 
     A sender process and this one as the receiver, for about ten seconds; Ctrl-C ends it early.
     """
-    if seconds <= 0 or rate <= 0:
+    if not (0 < seconds < math.inf and 0 < rate < math.inf):
         raise click.BadParameter(f"seconds and rate must be positive, not {seconds} and {rate}")
     heaps = max(1, int(seconds * rate / HEAP_BYTES))
     received = Received()
@@ -123,14 +154,10 @@ def demo(seconds: float, rate: float, output: Path) -> None:
         )
         port = free_udp_port()
         stream.add_udp_reader(port, bind_hostname="127.0.0.1")
-        sender = subprocess.Popen(
-            [sys.executable, "-c", SENDER, PACKAGES, str(port), str(heaps), str(rate)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
         interrupted = False
         try:
+            with ctrl_c_held():
+                sender = start_sender(port, heaps, rate)
             with View(heaps, RING_HEAPS) as view:
                 receive(stream, sender, received, view)
         except KeyboardInterrupt:

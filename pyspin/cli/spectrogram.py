@@ -30,7 +30,10 @@ def save(
     seconds: float,
     title: str,
 ) -> None:
-    """Draw both spectrograms, time upward; shapes (heaps, bands), NaN where a heap is lost."""
+    """Draw both spectrograms, time upward; shapes (heaps, bands), NaN where a heap is lost.
+
+    The picture is a PNG, whatever the name. `OSError` if it cannot be written.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -54,5 +57,5 @@ def save(
     axes[0].set_ylabel("time (s)")
     figure.colorbar(image, ax=axes, label="power (dB)", shrink=0.8)
     figure.suptitle(title)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, format="png")
     plt.close(figure)
