@@ -23,8 +23,13 @@ from pyspin._ffi import lib
 MIB = 1 << 20
 MAX_HEAPS = 4
 RING_HEAPS = 4
-#: Heaps in assembly, in the ring, waiting for room in it, and in the hands of the test.
-HEAPS = MAX_HEAPS + RING_HEAPS + 2
+#: Heaps in assembly, one that waits for room in the ring among them, and in the ring.
+HELD = MAX_HEAPS + RING_HEAPS
+#: With those in the hands of a loop, two for a moment.
+IN_LOOP = 2
+HEAPS = HELD + IN_LOOP
+#: Buffers for heaps that are to begin, if the kernel may write into them: of 1 MiB, and others.
+AHEAD, AHEAD_MOST = 1, 4
 #: Buffers that the malloc allocator keeps for reuse.
 KEPT = 4
 
@@ -124,7 +129,7 @@ def test_heaps_that_are_dropped_hold_no_memory(endless: Any) -> None:
         count, peak = InThread(drain, stream).result()
         stats = stream.stats
     assert count + stats.heaps_dropped_incomplete >= CHUNKS * CHUNK_HEAPS
-    assert peak.buffers <= HEAPS
+    assert peak.buffers <= HELD + 1  # the one that has just been taken
     check_bytes(peak, malloc_holds(HEAPS))
 
 
@@ -133,7 +138,7 @@ def test_incomplete_heaps_that_are_dropped_hold_no_memory(endless: Any) -> None:
     with stream_of(endless, contiguous_only=False, incomplete_keep_payload_ranges=True) as stream:
         count, peak = InThread(drain, stream).result()
     assert count == CHUNKS * CHUNK_HEAPS
-    assert peak.buffers <= HEAPS
+    assert peak.buffers <= HELD + 1
     check_bytes(peak, malloc_holds(HEAPS))
 
 
@@ -168,6 +173,32 @@ def test_heaps_from_a_socket_that_are_dropped_hold_no_memory(scatter: bool) -> N
         while not stream.stopped:
             sender.send_heap(group.get_end())
         _, peak = reader.result()
-    spares = 4 if scatter else 0
-    assert peak.buffers <= HEAPS + spares
-    check_bytes(peak, malloc_holds(HEAPS + spares))
+    ahead = AHEAD if scatter else 0
+    assert peak.buffers <= HELD + 1 + ahead
+    check_bytes(peak, malloc_holds(HEAPS + ahead))
+
+
+@pytest.mark.parametrize(
+    ("size", "ahead"), [(20_000, AHEAD_MOST), (100_000, AHEAD_MOST), (MIB, AHEAD)]
+)
+@pytest.mark.parametrize("most", [1, 4])
+def test_a_pool_of_the_bound_never_runs_dry_under_a_socket(
+    size: int, ahead: int, most: int
+) -> None:
+    threads = pyspin.ThreadPool(2)
+    bound = most + most + IN_LOOP + ahead
+    pool = pyspin.MemoryPool(1, size + 4096, bound, bound)
+    group = pyspin.send.ItemGroup()
+    group.add_item(0x1000, "x", "", (size,), np.uint8, value=np.zeros(size, np.uint8))
+    config = pyspin.send.StreamConfig(max_packet_size=8972, rate=400e6)
+    with pyspin.recv.Stream(threads, 0, most, most, allocator=pool) as stream:
+        sender = pyspin.send.UdpStream(threads, "127.0.0.1", bind(stream), config)
+        reader = InThread(drain, stream)
+        heap = group.get_heap(data="all")
+        for _ in range(100):
+            sender.send_heap(heap)
+        while not stream.stopped:
+            sender.send_heap(group.get_end())
+        reader.result()
+    assert pool.stats.hits > 0
+    assert pool.stats.misses == 0
