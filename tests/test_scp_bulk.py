@@ -230,6 +230,18 @@ def test_progress_is_told(peer: Peer, connection: SCAMPConnection) -> None:
     assert seen == sorted(seen)
 
 
+def test_progress_may_note_more(peer: Peer, connection: SCAMPConnection) -> None:
+    bulk = BulkTransfer()
+    images = [bulk.read(connection, 0, 0, peer.base, 10)]
+
+    def progress(done: int, total: int) -> None:
+        if done == total and len(images) < 3:
+            images.append(bulk.read(connection, 0, 0, peer.base + 10 * len(images), 10))
+
+    bulk.run(progress)
+    assert images == [peer.memory[at : at + 10] for at in (0, 10, 20)]
+
+
 def test_what_progress_raises_ends_the_run(peer: Peer, connection: SCAMPConnection) -> None:
     def stop(done: int, total: int) -> None:
         raise RuntimeError("enough")

@@ -218,14 +218,15 @@ class BulkTransfer:
     def run(self, progress: Progress | None = None) -> None:
         """Do all that was noted, and return when it is done.
 
-        `progress` is called with (bytes done, bytes in all) now and then, and at the end. If
-        transfers fail the others are done all the same; then the error of the first is raised:
-        SpinnakerTimeoutError, UnexpectedResponseCodeError, SpinnakerIOError (nobody listens,
-        retries used up by the board's answers) or ConnectionClosedError. What a signal handler
-        or `progress` raises ends the run; `run` may be called again to go on.
+        `progress` is called with (bytes done, bytes in all) now and then, and at the end; it may
+        note more. If transfers fail the others are done all the same; then the error of the first
+        is raised: SpinnakerTimeoutError, UnexpectedResponseCodeError, SpinnakerIOError (nobody
+        listens, retries used up by the board's answers) or ConnectionClosedError. What a signal
+        handler or `progress` raises ends the run; `run` may be called again to go on.
         """
-        left = 1
-        while left:
+        left, noted = 0, -1
+        while left or noted < len(self._kept):
+            noted = len(self._kept)
             left = lib.spn_bulk_run(self._bulk, _SLICE_MS)
             if left < 0 and left != -errno.EINTR:
                 check(left)
