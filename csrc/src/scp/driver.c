@@ -24,8 +24,7 @@ static void unlock(spn_window *window)
 static void read_stats_locked(spn_window *window, spn_window_stats *out)
 {
     *out = window->stats;
-    out->channels = window->config.channels ? window->config.channels
-                                            : window->size.current;
+    out->channels = spni_window_channels_locked(window);
     out->in_progress = spni_window_in_progress_locked(window);
 }
 

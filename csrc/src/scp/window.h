@@ -1,55 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The window, for those who drive it. The caller of a `_locked` function holds
- * the lock of the window's sequence numbers.
- *
- * A request is in one list, which is its state:
- *   *fresh*    taken, not yet sent
- *   *again*    to be sent again as soon as there is room on the wire
- *   *flying*   sent, its reply or its timeout to come
- *   *parked*   told to try again later (a retry code), until its time
- *   *ended*    its completion not yet taken by the driver
- */
+/* The window, for those who drive it: which requests are taken (window.c),
+ * what replies mean (receive.c), what is done as time passes (loss.c). The
+ * caller of a `_locked` function holds the lock of the window's sequence
+ * numbers. */
 #ifndef SPNI_SCP_WINDOW_H
 #define SPNI_SCP_WINDOW_H
 
 #include "scp/packet.h"
+#include "scp/requests.h"
+#include "scp/round_trip.h"
 #include "scp/sequence.h"
 #include "scp/size.h"
-
-typedef struct spni_request spni_request;
-
-typedef struct {
-    spni_request *first;
-    spni_request *last;
-    int count;
-} spni_requests;
-
-struct spni_request {
-    spni_request *next, *previous;
-    spni_requests *list; /* the one it is in */
-    spn_window *window;
-    uint64_t token;
-    uint64_t mark;        /* the driver's */
-    uint64_t order;       /* of its last sending among all of the window */
-    uint64_t first_order; /* of its first */
-    uint64_t sent_ns;
-    uint64_t due_ns;      /* flying: timeout; parked: when to go again */
-    const uint8_t *body;  /* data that is not in `bytes` */
-    uint16_t body_length;
-    uint16_t length;      /* of `bytes`; 0: the driver has them */
-    uint16_t sequence;
-    uint16_t code;        /* the last that asked for a retry, or the reply's */
-    int reply_length;     /* payload that an OK reply must have, -1: any */
-    unsigned sent;
-    uint64_t *reason;     /* in `stats`: counts its next sending; NULL: none */
-    unsigned overtaken;
-    unsigned parkings;
-    bool may_repeat;
-    int status;           /* ended */
-    uint16_t answer_length; /* ended: of `answer` */
-    uint8_t bytes[SPNI_SCP_MAX];
-    uint8_t answer[SPNI_SCP_MAX];
-};
 
 struct spn_window {
     spn_window_config config;
@@ -64,7 +25,7 @@ struct spn_window {
     uint64_t tick_ns;    /* nothing is due before */
     int grace;           /* driver.c: replies to look at before time passes */
     bool has_asked;      /* driver.c: for those, in the last call */
-    uint64_t round_trip_ns, round_trip_spread_ns; /* smoothed; 0: none yet */
+    spni_round_trip round_trip;
     spni_requests fresh, again, flying, parked, ended, unused;
     spn_window_stats stats;
     /* Called when a request has ended, lock held, `reply` NULL unless status
@@ -95,6 +56,11 @@ int spni_window_peek_locked(spn_window *window, uint64_t now_ns,
 void spni_window_sent_locked(spn_window *window, uint64_t now_ns,
                              spni_request *const *requests, int count);
 
+/* A request has ended, with its reply or (NULL) with another status than 0. */
+void spni_window_end_locked(spn_window *window, spni_request *request,
+                            int status, const spni_reply *reply,
+                            uint64_t now_ns);
+
 /* A datagram has arrived. */
 void spni_window_receive_locked(spn_window *window, uint64_t now_ns,
                                 const uint8_t *bytes, size_t length);
@@ -108,6 +74,9 @@ uint64_t spni_window_deadline_locked(const spn_window *window);
 void spni_window_fail_locked(spn_window *window, int status);
 int spni_window_pop_locked(spn_window *window, spn_scp_outcome *completions,
                            int count, uint8_t *data, size_t size);
+
+/* Requests that may be in progress, as it is now. */
+int spni_window_channels_locked(const spn_window *window);
 
 /* Requests taken and not ended. */
 int spni_window_in_progress_locked(const spn_window *window);
