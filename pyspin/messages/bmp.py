@@ -11,7 +11,14 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from .enums import BMPInfo, PowerCommand, SCPCommand
-from .scp import AbstractSCPRequest, AbstractSCPResponse, CheckOKResponse, check_word, read_word
+from .scp import (
+    AbstractSCPRequest,
+    AbstractSCPResponse,
+    CheckOKResponse,
+    PlainRequest,
+    check_word,
+    read_word,
+)
 from .version import VersionInfo
 
 _REGISTER_BYTES = 4
@@ -72,13 +79,14 @@ class BMPGetVersion(BMPRequest[BMPVersionResponse]):
         return BMPVersionResponse()
 
 
-class SetPower(BMPRequest[CheckOKResponse]):
+class SetPower(PlainRequest, BMPRequest[CheckOKResponse]):
     """Switch boards on or off, `delay` seconds after one another.
 
     Switching on takes seconds: allow ten, and do not retry.
     """
 
     __slots__ = ()
+    operation = "Set board power"
 
     def __init__(
         self,
@@ -100,9 +108,6 @@ class SetPower(BMPRequest[CheckOKResponse]):
             delay_ms << 16 | PowerCommand(power_command),
             self.get_board_mask(),
         )
-
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Set board power", SCPCommand.CMD_BMP_POWER)
 
 
 class BMPInfoResponse(CheckOKResponse):
@@ -167,10 +172,11 @@ class ReadFPGARegister(BMPRequest[FPGARegisterResponse]):
         return FPGARegisterResponse()
 
 
-class WriteFPGARegister(BMPRequest[CheckOKResponse]):
+class WriteFPGARegister(PlainRequest, BMPRequest[CheckOKResponse]):
     """Write the register at an address of FPGA 0, 1 or 2 of a board."""
 
     __slots__ = ()
+    operation = "Write FPGA register"
 
     def __init__(self, fpga_num: int, address: int, value: int, board: int) -> None:
         self._set_boards(board)
@@ -184,9 +190,6 @@ class WriteFPGARegister(BMPRequest[CheckOKResponse]):
             _checked_fpga(fpga_num),
             check_word("value", value).to_bytes(_REGISTER_BYTES, "little"),
         )
-
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Write FPGA register", SCPCommand.CMD_LINK_WRITE)
 
 
 def _checked_fpga(fpga_num: int) -> int:

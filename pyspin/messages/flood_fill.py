@@ -12,14 +12,7 @@ from collections.abc import Iterable
 
 from .enums import SCPCommand
 from .run import run_word
-from .scp import (
-    UDP_MESSAGE_MAX_SIZE,
-    AbstractSCPRequest,
-    CheckOKResponse,
-    check_byte,
-    check_word,
-    processor_mask,
-)
+from .scp import UDP_MESSAGE_MAX_SIZE, PlainRequest, check_byte, check_word, processor_mask
 
 _DEFAULT_CHIP = 255
 
@@ -53,10 +46,11 @@ def _region(x: int | None, y: int | None) -> int:
     return corner | 3 << 16 | 1 << ((y & 3) << 2 | x & 3)
 
 
-class FloodFillStart(AbstractSCPRequest[CheckOKResponse]):
+class FloodFillStart(PlainRequest):
     """Announce `n_blocks` blocks to every chip, or to chip (x, y) alone."""
 
     __slots__ = ()
+    operation = "Start flood fill"
 
     def __init__(
         self, nearest_neighbour_id: int, n_blocks: int, x: int | None = None, y: int | None = None
@@ -73,17 +67,15 @@ class FloodFillStart(AbstractSCPRequest[CheckOKResponse]):
             _NEW_ID | _FORWARD_RETRY,
         )
 
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Start flood fill", SCPCommand.CMD_NNP)
 
-
-class FloodFillCoreSelect(AbstractSCPRequest[CheckOKResponse]):
+class FloodFillCoreSelect(PlainRequest):
     """Choose the cores that shall run what is being filled, everywhere or on chip (x, y).
 
     Recent SC&MP takes the cores from this request only.
     """
 
     __slots__ = ()
+    operation = "Select cores of flood fill"
 
     def __init__(
         self, processors: Iterable[int] | None, x: int | None = None, y: int | None = None
@@ -98,14 +90,12 @@ class FloodFillCoreSelect(AbstractSCPRequest[CheckOKResponse]):
             _FORWARD_RETRY,
         )
 
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Select cores of flood fill", SCPCommand.CMD_NNP)
 
-
-class FloodFillData(AbstractSCPRequest[CheckOKResponse]):
+class FloodFillData(PlainRequest):
     """Send one block: `length` bytes of `data` from `offset`, whole words, at most 256 bytes."""
 
     __slots__ = ()
+    operation = "Send flood fill block"
 
     def __init__(
         self,
@@ -131,14 +121,12 @@ class FloodFillData(AbstractSCPRequest[CheckOKResponse]):
             block,
         )
 
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Send flood fill block", SCPCommand.CMD_FFD)
 
-
-class FloodFillEnd(AbstractSCPRequest[CheckOKResponse]):
+class FloodFillEnd(PlainRequest):
     """End a fill; chips that have every block start `processors` on it, if there are any."""
 
     __slots__ = ()
+    operation = "End flood fill"
 
     def __init__(
         self,
@@ -156,6 +144,3 @@ class FloodFillEnd(AbstractSCPRequest[CheckOKResponse]):
             run_word(app_id, processors, wait),
             _FORWARD_RETRY,
         )
-
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("End flood fill", SCPCommand.CMD_NNP)

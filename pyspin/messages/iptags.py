@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from .enums import IPTagCommand, IPTagTimeOutWaitTime, SCPCommand
 from .errors import InvalidPacketError
-from .scp import AbstractSCPRequest, CheckOKResponse
+from .scp import AbstractSCPRequest, CheckOKResponse, PlainRequest
 
 # Flag bits of the first argument of SET (spinnaker_tools, ``scamp-cmd.c``, cmd_iptag).
 _STRIP = 1 << 28
@@ -51,7 +51,7 @@ def _address(host: str | bytes | bytearray | Sequence[int]) -> int:
     return int.from_bytes(octets, "little")
 
 
-class IPTagSet(AbstractSCPRequest[CheckOKResponse]):
+class IPTagSet(PlainRequest):
     """Let a tag send to a host: `host` is four octets, or dotted text.
 
     `strip` sends the data without its SDP header; `use_sender` takes the address and the port
@@ -59,6 +59,7 @@ class IPTagSet(AbstractSCPRequest[CheckOKResponse]):
     """
 
     __slots__ = ()
+    operation = "Set IP tag"
     is_idempotent = True
 
     def __init__(
@@ -83,14 +84,12 @@ class IPTagSet(AbstractSCPRequest[CheckOKResponse]):
             _address(host),
         )
 
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Set IP tag", SCPCommand.CMD_IPTAG)
 
-
-class ReverseIPTagSet(AbstractSCPRequest[CheckOKResponse]):
+class ReverseIPTagSet(PlainRequest):
     """Let a board hand UDP data from `port` on to a core, as SDP to its `sdp_port`."""
 
     __slots__ = ()
+    operation = "Set reverse IP tag"
     is_idempotent = True
 
     def __init__(
@@ -123,20 +122,15 @@ class ReverseIPTagSet(AbstractSCPRequest[CheckOKResponse]):
             destination_x << 24 | destination_y << 16 | _check_port(port),
         )
 
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Set reverse IP tag", SCPCommand.CMD_IPTAG)
 
-
-class IPTagClear(AbstractSCPRequest[CheckOKResponse]):
+class IPTagClear(PlainRequest):
     """Free a tag."""
 
     __slots__ = ()
+    operation = "Clear IP tag"
 
     def __init__(self, x: int, y: int, tag: int) -> None:
         self._set(x, y, 0, SCPCommand.CMD_IPTAG, _operation(IPTagCommand.CLR, tag))
-
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Clear IP tag", SCPCommand.CMD_IPTAG)
 
 
 class IPTagGetResponse(CheckOKResponse):

@@ -6,15 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .enums import LEDAction, SCPCommand
-from .scp import AbstractSCPRequest, CheckOKResponse
+from .scp import PlainRequest
 
 _MAX_LED = 7
 
 
-class SetLED(AbstractSCPRequest[CheckOKResponse]):
+class SetLED(PlainRequest):
     """Switch LEDs on, off or over; `led_states` maps a number of 0..7 to an action."""
 
     __slots__ = ()
+    operation = "Set LEDs"
 
     def __init__(self, x: int, y: int, cpu: int, led_states: Mapping[int, LEDAction]) -> None:
         word = 0
@@ -23,6 +24,3 @@ class SetLED(AbstractSCPRequest[CheckOKResponse]):
                 raise ValueError(f"an LED must be in 0..{_MAX_LED}, not {led}")
             word |= LEDAction(action) << 2 * led
         self._set(x, y, cpu, SCPCommand.CMD_LED, word)
-
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Set LEDs", SCPCommand.CMD_LED)

@@ -11,12 +11,7 @@ from typing import Any, overload
 
 from .enums import SCPCommand
 from .errors import InvalidPacketError
-from .scp import (
-    UDP_MESSAGE_MAX_SIZE,
-    AbstractSCPRequest,
-    CheckOKResponse,
-    check_word,
-)
+from .scp import UDP_MESSAGE_MAX_SIZE, AbstractSCPRequest, CheckOKResponse, PlainRequest, check_word
 
 Coordinates = tuple[int, int, int]
 
@@ -85,12 +80,13 @@ class ReadMemory(AbstractSCPRequest[ReadMemoryResponse]):
         return ReadMemoryResponse("Read memory", SCPCommand.CMD_READ, self._argument_2)
 
 
-class WriteMemory(AbstractSCPRequest[CheckOKResponse]):
+class WriteMemory(PlainRequest):
     """Write up to 256 bytes: ``WriteMemory((x, y, p), base_address, data)`` or
     ``WriteMemory(x, y, base_address, data, cpu=0)``.
     """
 
     __slots__ = ()
+    operation = "Write memory"
     is_idempotent = True
 
     @overload
@@ -106,17 +102,15 @@ class WriteMemory(AbstractSCPRequest[CheckOKResponse]):
         unit = _UNITS[(address | size) & 3]
         self._set(x, y, cpu, SCPCommand.CMD_WRITE, address, size, unit, data)
 
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Write memory", SCPCommand.CMD_WRITE)
 
-
-class FillRequest(AbstractSCPRequest[CheckOKResponse]):
+class FillRequest(PlainRequest):
     """Fill memory with a word; one request can fill megabytes.
 
     `base_address` and `size`, in bytes, must be multiples of four; `data` is the word.
     """
 
     __slots__ = ()
+    operation = "Fill"
     is_idempotent = True
 
     def __init__(self, x: int, y: int, base_address: int, data: int, size: int) -> None:
@@ -130,9 +124,6 @@ class FillRequest(AbstractSCPRequest[CheckOKResponse]):
             check_word("data", data),
             check_word("size", size),
         )
-
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Fill", SCPCommand.CMD_FILL)
 
 
 class ReadLink(AbstractSCPRequest[ReadMemoryResponse]):
@@ -165,13 +156,14 @@ class ReadLink(AbstractSCPRequest[ReadMemoryResponse]):
         return ReadMemoryResponse("Read link", SCPCommand.CMD_LINK_READ, self._argument_2)
 
 
-class WriteLink(AbstractSCPRequest[CheckOKResponse]):
+class WriteLink(PlainRequest):
     """Write a neighbour's memory over a link, in words:
     ``WriteLink((x, y, p), link, base_address, data)`` or
     ``WriteLink(x, y, link, base_address, data, cpu=0)``.
     """
 
     __slots__ = ()
+    operation = "Write link"
 
     @overload
     def __init__(
@@ -190,9 +182,6 @@ class WriteLink(AbstractSCPRequest[CheckOKResponse]):
         size = _checked_size(address, data)
         _check_words(address, size)
         self._set(x, y, cpu, SCPCommand.CMD_LINK_WRITE, address, size, link, data)
-
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Write link", SCPCommand.CMD_LINK_WRITE)
 
 
 def _checked_size(address: int, data: bytes) -> int:

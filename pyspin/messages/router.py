@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from .enums import AllocFree, RouterCommand, SCPCommand
 from .errors import AllocationError
-from .scp import AbstractSCPRequest, CheckOKResponse, check_byte, check_word, read_word
+from .scp import (
+    AbstractSCPRequest,
+    CheckOKResponse,
+    PlainRequest,
+    check_byte,
+    check_word,
+    read_word,
+)
 
 # In the second argument of the fixed-route operation: read, do not set.
 _READ = 1 << 31
@@ -41,13 +48,14 @@ class RouterAlloc(AbstractSCPRequest[RouterAllocResponse]):
         return RouterAllocResponse(self._argument_2)
 
 
-class RouterInit(AbstractSCPRequest[CheckOKResponse]):
+class RouterInit(PlainRequest):
     """Load `n_entries` entries that lie in memory at `table_address`.
 
     They go to the router from entry `base_address` on. An entry takes 16 bytes.
     """
 
     __slots__ = ()
+    operation = "Load router entries"
 
     def __init__(
         self, x: int, y: int, n_entries: int, table_address: int, base_address: int, app_id: int
@@ -65,33 +73,26 @@ class RouterInit(AbstractSCPRequest[CheckOKResponse]):
             check_word("base_address", base_address),
         )
 
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Load router entries", SCPCommand.CMD_RTR)
 
-
-class RouterClear(AbstractSCPRequest[CheckOKResponse]):
+class RouterClear(PlainRequest):
     """Set the router up anew: no entries."""
 
     __slots__ = ()
+    operation = "Clear router"
 
     def __init__(self, x: int, y: int) -> None:
         self._set(x, y, 0, SCPCommand.CMD_RTR, RouterCommand.INIT)
 
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Clear router", SCPCommand.CMD_RTR)
 
-
-class FixedRouteInit(AbstractSCPRequest[CheckOKResponse]):
+class FixedRouteInit(PlainRequest):
     """Set the fixed route of a chip; `entry` is a word of links and cores."""
 
     __slots__ = ()
+    operation = "Set fixed route"
 
     def __init__(self, x: int, y: int, entry: int, app_id: int = 0) -> None:
         operation = check_byte("app_id", app_id) << 8 | RouterCommand.FIXED_ROUTE
         self._set(x, y, 0, SCPCommand.CMD_RTR, operation, check_word("entry", entry))
-
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Set fixed route", SCPCommand.CMD_RTR)
 
 
 class FixedRouteResponse(CheckOKResponse):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .enums import SCPCommand
-from .scp import AbstractSCPRequest, CheckOKResponse, check_byte, check_word, processor_mask
+from .scp import PlainRequest, check_byte, check_word, processor_mask
 
 _WAIT_BIT = 18
 
@@ -20,27 +20,26 @@ def run_word(app_id: int, processors: Iterable[int] | None, wait: bool) -> int:
     return check_byte("app_id", app_id) << 24 | wait << _WAIT_BIT | processor_mask(processors)
 
 
-class ApplicationRun(AbstractSCPRequest[CheckOKResponse]):
+class ApplicationRun(PlainRequest):
     """Run the image in the chip's system buffer on some cores (CMD_AR).
 
     With `wait` the cores stop at the start until they get the signal.
     """
 
     __slots__ = ()
+    operation = "Run application"
 
     def __init__(
         self, app_id: int, x: int, y: int, processors: Iterable[int] | None, wait: bool = False
     ) -> None:
         self._set(x, y, 0, SCPCommand.CMD_AR, run_word(app_id, processors, wait))
 
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Run application", SCPCommand.CMD_AR)
 
-
-class ApplicationStart(AbstractSCPRequest[CheckOKResponse]):
+class ApplicationStart(PlainRequest):
     """Run the image at an address on some cores (CMD_AS)."""
 
     __slots__ = ()
+    operation = "Start application"
 
     def __init__(
         self,
@@ -60,17 +59,15 @@ class ApplicationStart(AbstractSCPRequest[CheckOKResponse]):
             run_word(app_id, processors, wait),
         )
 
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Start application", SCPCommand.CMD_AS)
 
-
-class AppCopyRun(AbstractSCPRequest[CheckOKResponse]):
+class AppCopyRun(PlainRequest):
     """Copy the image from the chip over `link`, check its sum, and run it (CMD_APP_COPY_RUN).
 
     `size` is in bytes, a multiple of four. The copy takes its time: allow a long timeout.
     """
 
     __slots__ = ()
+    operation = "Copy and run application"
 
     def __init__(
         self,
@@ -96,6 +93,3 @@ class AppCopyRun(AbstractSCPRequest[CheckOKResponse]):
             check_word("size", size),
             run_word(app_id, processors, wait),
         )
-
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Copy and run application", SCPCommand.CMD_APP_COPY_RUN)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from .enums import SCPCommand, SCPResult, scp_result
 from .errors import InvalidPacketError, UnexpectedResponseCodeError
@@ -331,6 +331,18 @@ class AbstractSCPRequest(ABC, Generic[R_co]):
             f"{header.destination_cpu}), {self._argument_1:#x}, {self._argument_2:#x}, "
             f"{self._argument_3:#x})"
         )
+
+
+class PlainRequest(AbstractSCPRequest[CheckOKResponse]):
+    """A request whose response says no more than that it was executed."""
+
+    __slots__ = ()
+
+    operation: ClassVar[str]
+    """What an unexpected response's error calls it."""
+
+    def get_scp_response(self) -> CheckOKResponse:
+        return CheckOKResponse(self.operation, self._command)
 
 
 def _check_data(data: bytes | None) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from .enums import CPUState, SCPCommand, Signal
-from .scp import AbstractSCPRequest, CheckOKResponse, check_byte, read_word
+from .scp import AbstractSCPRequest, CheckOKResponse, PlainRequest, check_byte, read_word
 
 # Every chip: the pair that stands for the chip at the end of the Ethernet.
 _DEFAULT_CHIP = 255
@@ -17,10 +17,11 @@ _NN_SIGNAL = 5 << 28
 _NEW_ID = 1 << 31
 
 
-class SendSignal(AbstractSCPRequest[CheckOKResponse]):
+class SendSignal(PlainRequest):
     """Send a signal to all cores of an application."""
 
     __slots__ = ()
+    operation = "Send signal"
 
     def __init__(self, app_id: int, signal: Signal) -> None:
         signal = Signal(signal)
@@ -34,14 +35,12 @@ class SendSignal(AbstractSCPRequest[CheckOKResponse]):
             _ALL_CORES,
         )
 
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Send signal", SCPCommand.CMD_SIG)
 
-
-class AppStop(AbstractSCPRequest[CheckOKResponse]):
+class AppStop(PlainRequest):
     """Stop an application everywhere, by a nearest-neighbour flood."""
 
     __slots__ = ()
+    operation = "Stop application"
 
     def __init__(self, app_id: int) -> None:
         self._set(
@@ -53,9 +52,6 @@ class AppStop(AbstractSCPRequest[CheckOKResponse]):
             _NN_SIGNAL | Signal.STOP << 16 | _APP_MASK << 8 | check_byte("app_id", app_id),
             _NEW_ID | _FORWARD << 8,
         )
-
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Stop application", SCPCommand.CMD_NNP)
 
 
 class CountStateResponse(CheckOKResponse):
@@ -87,16 +83,14 @@ class CountState(AbstractSCPRequest[CountStateResponse]):
         return CountStateResponse()
 
 
-class DoSync(AbstractSCPRequest[CheckOKResponse]):
+class DoSync(PlainRequest):
     """Turn the synchronisation of the chips' clocks on or off."""
 
     __slots__ = ()
+    operation = "Synchronise"
 
     def __init__(self, do_sync: bool) -> None:
         self._set(_DEFAULT_CHIP, _DEFAULT_CHIP, 0, SCPCommand.CMD_SYNC, int(do_sync))
-
-    def get_scp_response(self) -> CheckOKResponse:
-        return CheckOKResponse("Synchronise", SCPCommand.CMD_SYNC)
 
 
 def _number(state: CPUState) -> int:
