@@ -89,14 +89,23 @@ class EIEIOCommandMessage(AbstractEIEIOMessage):
         return f"{type(self).__name__}({self.eieio_header!r})"
 
 
-class _BareCommand(EIEIOCommandMessage):
-    """A command without data."""
+class _NamedCommand(EIEIOCommandMessage):
+    """A command whose class says which it is."""
 
     __slots__ = ()
     command: ClassVar[EIEIOCommandID]
 
+    def __init__(self, data: bytes | None = None) -> None:
+        super().__init__(EIEIOCommandHeader(self.command), data)
+
+
+class _BareCommand(_NamedCommand):
+    """A command without data."""
+
+    __slots__ = ()
+
     def __init__(self) -> None:
-        super().__init__(EIEIOCommandHeader(self.command))
+        super().__init__()
 
     @classmethod
     def from_bytestring(
@@ -147,14 +156,15 @@ class NotificationProtocolStartResume(_BareCommand):
     command = EIEIOCommandID.START_RESUME_NOTIFICATION
 
 
-class NotificationProtocolDatabaseLocation(EIEIOCommandMessage):
+class NotificationProtocolDatabaseLocation(_NamedCommand):
     """The database is ready, at `database_path`, None for an answer without one."""
 
     __slots__ = ("database_path",)
+    command = EIEIOCommandID.DATABASE
 
     def __init__(self, database_path: str | None = None) -> None:
         path = None if database_path is None else database_path.encode()
-        super().__init__(EIEIOCommandHeader(EIEIOCommandID.DATABASE), path)
+        super().__init__(path)
         self.database_path = database_path
 
     @classmethod
@@ -167,17 +177,18 @@ class NotificationProtocolDatabaseLocation(EIEIOCommandMessage):
             raise EIEIOPacketParsingError("database path", data, str(error)) from error
 
 
-class SpinnakerRequestBuffers(EIEIOCommandMessage):
+class SpinnakerRequestBuffers(_NamedCommand):
     """Core (x, y, p) has `space_available` bytes of a region to fill."""
 
     __slots__ = ("p", "region_id", "sequence_no", "space_available", "x", "y")
+    command = EIEIOCommandID.SPINNAKER_REQUEST_BUFFERS
 
     def __init__(
         self, x: int, y: int, p: int, region_id: int, sequence_no: int, space_available: int
     ) -> None:
         _check_core(p)
         data = _packed(_REQUEST_BUFFERS, y, x, p << 3, region_id, sequence_no, space_available)
-        super().__init__(EIEIOCommandHeader(EIEIOCommandID.SPINNAKER_REQUEST_BUFFERS), data)
+        super().__init__(data)
         self.x, self.y, self.p = x, y, p
         self.region_id = region_id
         self.sequence_no = sequence_no
@@ -191,15 +202,16 @@ class SpinnakerRequestBuffers(EIEIOCommandMessage):
         return cls(x, y, core >> 3, region, sequence, space)
 
 
-class HostSendSequencedData(EIEIOCommandMessage):
+class HostSendSequencedData(_NamedCommand):
     """A data message for a region, with a sequence number."""
 
     __slots__ = ("eieio_data_message", "region_id", "sequence_no")
+    command = EIEIOCommandID.HOST_SEND_SEQUENCED_DATA
 
     def __init__(
         self, region_id: int, sequence_no: int, eieio_data_message: EIEIODataMessage
     ) -> None:
-        super().__init__(EIEIOCommandHeader(EIEIOCommandID.HOST_SEND_SEQUENCED_DATA))
+        super().__init__()
         _check_bytes(region_id=region_id, sequence_no=sequence_no)
         self.region_id = region_id
         self.sequence_no = sequence_no
@@ -221,7 +233,7 @@ class HostSendSequencedData(EIEIOCommandMessage):
         return cls(data[offset], data[offset + 1], message)
 
 
-class SpinnakerRequestReadData(EIEIOCommandMessage):
+class SpinnakerRequestReadData(_NamedCommand):
     """Core (x, y, p) has data to be read: `n_requests` pieces, each at an address.
 
     `channel`, `region_id`, `start_address` and `space_to_be_read` are given as a number for
@@ -229,6 +241,7 @@ class SpinnakerRequestReadData(EIEIOCommandMessage):
     """
 
     __slots__ = ("_entries", "n_requests", "p", "sequence_no", "x", "y")
+    command = EIEIOCommandID.SPINNAKER_REQUEST_READ_DATA
 
     def __init__(
         self,
@@ -251,10 +264,7 @@ class SpinnakerRequestReadData(EIEIOCommandMessage):
         self._entries = _rows(n_requests, channel, region_id, start_address, space_to_be_read)
         head = _packed(_READ_DATA, y, x, p << 3 | n_requests, sequence_no)
         entries = (_packed(_READ_ENTRY, *entry) for entry in self._entries)
-        super().__init__(
-            EIEIOCommandHeader(EIEIOCommandID.SPINNAKER_REQUEST_READ_DATA),
-            head + _ENTRY_PAD.join(entries),
-        )
+        super().__init__(head + _ENTRY_PAD.join(entries))
 
     def channel(self, request_id: int) -> int:
         """Return the channel of a piece."""
@@ -283,10 +293,11 @@ class SpinnakerRequestReadData(EIEIOCommandMessage):
         return cls(x, y, core >> 3, regions, sequence, count, channels, addresses, spaces)
 
 
-class HostDataRead(EIEIOCommandMessage):
+class HostDataRead(_NamedCommand):
     """The host has read `n_requests` pieces; arguments as in SpinnakerRequestReadData."""
 
     __slots__ = ("_entries", "n_requests", "sequence_no")
+    command = EIEIOCommandID.HOST_DATA_READ
 
     def __init__(
         self,
@@ -301,9 +312,7 @@ class HostDataRead(EIEIOCommandMessage):
         self._entries = _rows(n_requests, channel, region_id, space_read)
         head = _packed(_HOST_READ, n_requests, sequence_no)
         entries = (_packed(_HOST_ENTRY, *entry) for entry in self._entries)
-        super().__init__(
-            EIEIOCommandHeader(EIEIOCommandID.HOST_DATA_READ), head + _ENTRY_PAD.join(entries)
-        )
+        super().__init__(head + _ENTRY_PAD.join(entries))
 
     def channel(self, ack_id: int) -> int:
         """Return the channel of a piece."""
@@ -327,16 +336,15 @@ class HostDataRead(EIEIOCommandMessage):
         return cls(count, sequence, channels, regions, spaces)
 
 
-class HostDataReadAck(EIEIOCommandMessage):
+class HostDataReadAck(_NamedCommand):
     """A core has seen the HostDataRead of this sequence number."""
 
     __slots__ = ("sequence_no",)
+    command = EIEIOCommandID.HOST_DATA_READ_ACK
 
     def __init__(self, sequence_no: int) -> None:
         _check_bytes(sequence_no=sequence_no)
-        super().__init__(
-            EIEIOCommandHeader(EIEIOCommandID.HOST_DATA_READ_ACK), bytes((sequence_no,))
-        )
+        super().__init__(bytes((sequence_no,)))
         self.sequence_no = sequence_no
 
     @classmethod
@@ -348,19 +356,22 @@ class HostDataReadAck(EIEIOCommandMessage):
         return cls(data[offset])
 
 
-_CLASSES: dict[int, type[EIEIOCommandMessage]] = {
-    EIEIOCommandID.DATABASE: NotificationProtocolDatabaseLocation,
-    EIEIOCommandID.EVENT_PADDING: PaddingRequest,
-    EIEIOCommandID.EVENT_STOP: EventStopRequest,
-    EIEIOCommandID.STOP_SENDING_REQUESTS: StopRequests,
-    EIEIOCommandID.START_SENDING_REQUESTS: StartRequests,
-    EIEIOCommandID.SPINNAKER_REQUEST_BUFFERS: SpinnakerRequestBuffers,
-    EIEIOCommandID.HOST_SEND_SEQUENCED_DATA: HostSendSequencedData,
-    EIEIOCommandID.SPINNAKER_REQUEST_READ_DATA: SpinnakerRequestReadData,
-    EIEIOCommandID.HOST_DATA_READ: HostDataRead,
-    EIEIOCommandID.STOP_PAUSE_NOTIFICATION: NotificationProtocolPauseStop,
-    EIEIOCommandID.START_RESUME_NOTIFICATION: NotificationProtocolStartResume,
-    EIEIOCommandID.HOST_DATA_READ_ACK: HostDataReadAck,
+_CLASSES: dict[int, type[_NamedCommand]] = {
+    kind.command: kind
+    for kind in (
+        NotificationProtocolDatabaseLocation,
+        PaddingRequest,
+        EventStopRequest,
+        StopRequests,
+        StartRequests,
+        SpinnakerRequestBuffers,
+        HostSendSequencedData,
+        SpinnakerRequestReadData,
+        HostDataRead,
+        NotificationProtocolPauseStop,
+        NotificationProtocolStartResume,
+        HostDataReadAck,
+    )
 }
 
 
