@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["index", "instance", "integer", "seconds"]
+__all__ = ["index", "instance", "integer", "member", "octets", "seconds"]
+
+T = TypeVar("T")
 
 INT_MAX = 2**31 - 1
 
@@ -41,6 +43,27 @@ def seconds(name: str, value: float, most: float = math.inf) -> float:
     if value > most:
         raise ValueError(f"{name} must be at most {most:g} seconds, not {value!r}")
     return value
+
+
+def octets(name: str, value: Any, most: int | None = None) -> bytes:
+    """Return the bytes of a buffer, at most so many; otherwise TypeError or ValueError."""
+    try:
+        data = value if value.__class__ is bytes else memoryview(value).tobytes()
+    except TypeError:
+        raise TypeError(f"{name} must be bytes-like, not {value!r}") from None
+    if most is not None and len(data) > most:
+        raise ValueError(f"{name} must be at most {most} bytes, not {len(data)}")
+    return data
+
+
+def member(name: str, value: object, kind: type[T]) -> T:
+    """Return the member of an enumeration that `value` is or stands for, or raise ValueError."""
+    if value.__class__ is kind:
+        return value
+    try:
+        return kind(value)  # type: ignore[call-arg]
+    except ValueError:
+        raise ValueError(f"{name} must be a {kind.__name__}, not {value!r}") from None
 
 
 def instance(name: str, value: object, kind: type[Any]) -> None:

@@ -112,7 +112,7 @@ def test_elements_of_another_kind_are_refused():
     message = EIEIODataMessage.create(EIEIOType.KEY_16_BIT)
     with pytest.raises(ValueError, match="no payload"):
         message.add_key_and_payload(1, 2)
-    with pytest.raises(ValueError, match="does not fit"):
+    with pytest.raises(ValueError, match="key must be at most 65535"):
         message.add_key(0x10000)
     with pytest.raises(ValueError, match="keys must be"):
         message.add_keys([0x10000])

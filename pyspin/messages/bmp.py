@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
+from pyspin.arguments import integer, member, seconds
+
 from .enums import BMPInfo, PowerCommand, SCPCommand
 from .scp import (
     AbstractSCPRequest,
@@ -22,6 +24,8 @@ from .scp import (
 from .version import VersionInfo
 
 _REGISTER_BYTES = 4
+_MAX_BOARD = 23
+_MAX_DELAY = 65.535  # milliseconds in 16 bits
 
 R_co = TypeVar("R_co", bound=AbstractSCPResponse, covariant=True)
 
@@ -33,11 +37,11 @@ class BMPRequest(AbstractSCPRequest[R_co]):
 
     boards: tuple[int, ...]
 
-    def _set_boards(self, boards: int | Iterable[int]) -> None:
-        self.boards = (boards,) if isinstance(boards, int) else tuple(boards)
-        for board in self.boards:
-            if not 0 <= board <= 23:
-                raise ValueError(f"a board must be in 0..23, not {board}")
+    def _set_board(self, board: int) -> int:
+        """Address one board, and return its number."""
+        number = integer("board", board, 0, _MAX_BOARD)
+        self.boards = (number,)
+        return number
 
     def get_first_board(self) -> int:
         """Return the least of the boards."""
@@ -72,8 +76,7 @@ class BMPGetVersion(BMPRequest[BMPVersionResponse]):
     is_idempotent = True
 
     def __init__(self, board: int) -> None:
-        self._set_boards(board)
-        self._set(0, 0, board, SCPCommand.CMD_VER)
+        self._set(0, 0, self._set_board(board), SCPCommand.CMD_VER)
 
     def get_scp_response(self) -> BMPVersionResponse:
         return BMPVersionResponse()
@@ -96,16 +99,14 @@ class SetPower(PlainRequest, BMPRequest[CheckOKResponse]):
         delay: float = 0.0,
         board_to_send_to: int = 0,
     ) -> None:
-        self._set_boards(boards)
-        delay_ms = int(delay * 1000)
-        if not 0 <= delay_ms <= 0xFFFF:
-            raise ValueError(f"delay must be in 0..65.535 s, not {delay}")
+        self.boards = _numbers(boards)
+        delay_ms = int(seconds("delay", delay, _MAX_DELAY) * 1000)
         self._set(
             0,
             0,
-            board_to_send_to,
+            integer("board_to_send_to", board_to_send_to, 0, _MAX_BOARD),
             SCPCommand.CMD_BMP_POWER,
-            delay_ms << 16 | PowerCommand(power_command),
+            delay_ms << 16 | member("power_command", power_command, PowerCommand),
             self.get_board_mask(),
         )
 
@@ -130,8 +131,8 @@ class GetBMPInfo(BMPRequest[BMPInfoResponse]):
     __slots__ = ()
 
     def __init__(self, board: int, info: BMPInfo) -> None:
-        self._set_boards(board)
-        self._set(0, 0, board, SCPCommand.CMD_BMP_INFO, BMPInfo(info))
+        what = member("info", info, BMPInfo)
+        self._set(0, 0, self._set_board(board), SCPCommand.CMD_BMP_INFO, what)
 
     def get_scp_response(self) -> BMPInfoResponse:
         return BMPInfoResponse()
@@ -157,11 +158,10 @@ class ReadFPGARegister(BMPRequest[FPGARegisterResponse]):
     __slots__ = ()
 
     def __init__(self, fpga_num: int, register: int, board: int) -> None:
-        self._set_boards(board)
         self._set(
             0,
             0,
-            board,
+            self._set_board(board),
             SCPCommand.CMD_LINK_READ,
             check_word("register", register) & ~3,
             _REGISTER_BYTES,
@@ -179,11 +179,10 @@ class WriteFPGARegister(PlainRequest, BMPRequest[CheckOKResponse]):
     operation = "Write FPGA register"
 
     def __init__(self, fpga_num: int, address: int, value: int, board: int) -> None:
-        self._set_boards(board)
         self._set(
             0,
             0,
-            board,
+            self._set_board(board),
             SCPCommand.CMD_LINK_WRITE,
             check_word("address", address) & ~3,
             _REGISTER_BYTES,
@@ -193,6 +192,10 @@ class WriteFPGARegister(PlainRequest, BMPRequest[CheckOKResponse]):
 
 
 def _checked_fpga(fpga_num: int) -> int:
-    if not 0 <= fpga_num <= 2:
-        raise ValueError(f"fpga_num must be in 0..2, not {fpga_num}")
-    return fpga_num
+    return integer("fpga_num", fpga_num, 0, 2)
+
+
+def _numbers(boards: int | Iterable[int]) -> tuple[int, ...]:
+    """Return the numbers of a board or of several."""
+    several = boards if isinstance(boards, Iterable) else (boards,)
+    return tuple(integer("boards", board, 0, _MAX_BOARD) for board in several)

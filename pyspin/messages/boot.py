@@ -6,11 +6,14 @@ from __future__ import annotations
 import struct
 from enum import IntEnum
 
+from pyspin.arguments import integer, member, octets
+
 from .errors import InvalidPacketError
 
 _HEADER = struct.Struct(">HIIII")
 _VERSION = 1
 _MAX_DATA = 1024
+_WORD_MAX = 0xFFFFFFFF
 
 
 class SpinnakerBootOpCode(IntEnum):
@@ -36,11 +39,11 @@ class SpinnakerBootMessage:
         data: bytes | None = None,
         offset: int = 0,
     ) -> None:
-        self.opcode = SpinnakerBootOpCode(opcode)
-        self.operand_1 = operand_1
-        self.operand_2 = operand_2
-        self.operand_3 = operand_3
-        self.data = None if data is None else data[offset:]
+        self.opcode = member("opcode", opcode, SpinnakerBootOpCode)
+        self.operand_1 = integer("operand_1", operand_1, 0, _WORD_MAX)
+        self.operand_2 = integer("operand_2", operand_2, 0, _WORD_MAX)
+        self.operand_3 = integer("operand_3", operand_3, 0, _WORD_MAX)
+        self.data = None if data is None else octets("data", data)[offset:]
         if self.data is not None and len(self.data) > _MAX_DATA:
             raise ValueError(f"data must be at most {_MAX_DATA} bytes, not {len(self.data)}")
 

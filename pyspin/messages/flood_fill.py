@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pyspin.arguments import integer, octets
+
 from .enums import SCPCommand
 from .run import run_word
 from .scp import UDP_MESSAGE_MAX_SIZE, PlainRequest, check_byte, check_word, processor_mask
@@ -40,8 +42,7 @@ def _region(x: int | None, y: int | None) -> int:
     """
     if x is None or y is None:
         return _EVERYWHERE
-    check_byte("x", x)
-    check_byte("y", y)
+    x, y = check_byte("x", x), check_byte("y", y)
     corner = (x & 0xFC) << 24 | (y & 0xFC) << 16
     return corner | 3 << 16 | 1 << ((y & 3) << 2 | x & 3)
 
@@ -106,10 +107,12 @@ class FloodFillData(PlainRequest):
         offset: int = 0,
         length: int | None = None,
     ) -> None:
-        block = bytes(data[offset:] if length is None else data[offset : offset + length])
+        block = octets("data", data)[integer("offset", offset, 0) :]
+        if length is not None:
+            block = block[: integer("length", length, 0)]
         size = len(block)
         if size == 0 or size % 4 or size > UDP_MESSAGE_MAX_SIZE:
-            raise ValueError(f"a block must be 4, 8, … or 256 bytes, not {size}")
+            raise ValueError(f"data must be blocks of 4, 8, … or 256 bytes, not {size}")
         self._set(
             _DEFAULT_CHIP,
             _DEFAULT_CHIP,

@@ -7,9 +7,11 @@ import ipaddress
 import struct
 from collections.abc import Sequence
 
+from pyspin.arguments import integer, member
+
 from .enums import IPTagCommand, IPTagTimeOutWaitTime, SCPCommand
 from .errors import InvalidPacketError
-from .scp import AbstractSCPRequest, CheckOKResponse, PlainRequest
+from .scp import AbstractSCPRequest, CheckOKResponse, PlainRequest, check_byte
 
 # Flag bits of the first argument of SET (spinnaker_tools, ``scamp-cmd.c``, cmd_iptag).
 _STRIP = 1 << 28
@@ -30,24 +32,22 @@ _MAX_TAG = 7
 
 
 def _operation(operation: IPTagCommand, tag: int) -> int:
-    if not 0 <= tag <= _MAX_TAG:
-        raise ValueError(f"tag must be in 0..{_MAX_TAG}, not {tag}")
-    return operation << 16 | tag
+    return operation << 16 | integer("tag", tag, 0, _MAX_TAG)
 
 
 def _check_port(port: int) -> int:
-    if not 0 <= port <= 0xFFFF:
-        raise ValueError(f"port must be in 0..65535, not {port}")
-    return port
+    return integer("port", port, 0, 0xFFFF)
 
 
 def _address(host: str | bytes | bytearray | Sequence[int]) -> int:
     try:
-        octets = ipaddress.IPv4Address(host).packed if isinstance(host, str) else bytes(host)
-    except ValueError as error:
-        raise ValueError(f"host must be an IPv4 address, not {host!r}") from error
+        octets = ipaddress.IPv4Address(host).packed if isinstance(host, str) else bytes([*host])
+    except TypeError:
+        raise TypeError(f"host must be an IPv4 address, not {host!r}") from None
+    except ValueError:
+        octets = b""
     if len(octets) != 4:
-        raise ValueError(f"host must have 4 octets, not {len(octets)}")
+        raise ValueError(f"host must be an IPv4 address, not {host!r}")
     return int.from_bytes(octets, "little")
 
 
@@ -73,7 +73,7 @@ class IPTagSet(PlainRequest):
         strip: bool = False,
         use_sender: bool = False,
     ) -> None:
-        flags = strip * _STRIP | use_sender * _USE_SENDER
+        flags = bool(strip) * _STRIP | bool(use_sender) * _USE_SENDER
         self._set(
             x,
             y,
@@ -103,23 +103,17 @@ class ReverseIPTagSet(PlainRequest):
         tag: int,
         sdp_port: int,
     ) -> None:
-        if (destination_x | destination_y) & ~0xFF:
-            raise ValueError(
-                f"destination must be in 0..255, not ({destination_x}, {destination_y})"
-            )
-        if not (0 <= destination_p <= 31 and 0 <= sdp_port <= 7):
-            raise ValueError(
-                f"destination_p and sdp_port must be in 0..31 and 0..7, not {destination_p} "
-                f"and {sdp_port}"
-            )
-        place = (sdp_port << 5 | destination_p) << 8
+        chip = check_byte("destination_x", destination_x) << 8
+        chip |= check_byte("destination_y", destination_y)
+        target = integer("sdp_port", sdp_port, 0, 7) << 5
+        target |= integer("destination_p", destination_p, 0, 31)
         self._set(
             x,
             y,
             0,
             SCPCommand.CMD_IPTAG,
-            _REVERSE | _STRIP | _operation(IPTagCommand.SET, tag) | place,
-            destination_x << 24 | destination_y << 16 | _check_port(port),
+            _REVERSE | _STRIP | _operation(IPTagCommand.SET, tag) | target << 8,
+            chip << 16 | _check_port(port),
         )
 
 
@@ -266,7 +260,7 @@ class IPTagSetTTO(AbstractSCPRequest[IPTagGetInfoResponse]):
     __slots__ = ()
 
     def __init__(self, x: int, y: int, tag_timeout: IPTagTimeOutWaitTime) -> None:
-        code = IPTagTimeOutWaitTime(tag_timeout)
+        code = member("tag_timeout", tag_timeout, IPTagTimeOutWaitTime)
         self._set(x, y, 0, SCPCommand.CMD_IPTAG, IPTagCommand.TTO << 16, code)
 
     def get_scp_response(self) -> IPTagGetInfoResponse:

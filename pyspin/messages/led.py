@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pyspin.arguments import instance, integer, member
+
 from .enums import LEDAction, SCPCommand
 from .scp import PlainRequest
 
@@ -18,9 +20,9 @@ class SetLED(PlainRequest):
     operation = "Set LEDs"
 
     def __init__(self, x: int, y: int, cpu: int, led_states: Mapping[int, LEDAction]) -> None:
+        instance("led_states", led_states, Mapping)
         word = 0
         for led, action in led_states.items():
-            if not 0 <= led <= _MAX_LED:
-                raise ValueError(f"an LED must be in 0..{_MAX_LED}, not {led}")
-            word |= LEDAction(action) << 2 * led
+            shift = 2 * integer("led_states", led, 0, _MAX_LED)
+            word |= member("led_states", action, LEDAction) << shift
         self._set(x, y, cpu, SCPCommand.CMD_LED, word)

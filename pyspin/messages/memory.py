@@ -9,11 +9,21 @@ from __future__ import annotations
 
 from typing import Any, overload
 
+from pyspin.arguments import integer, octets
+
 from .enums import SCPCommand
 from .errors import InvalidPacketError
-from .scp import UDP_MESSAGE_MAX_SIZE, AbstractSCPRequest, CheckOKResponse, PlainRequest, check_word
+from .scp import (
+    UDP_MESSAGE_MAX_SIZE,
+    AbstractSCPRequest,
+    CheckOKResponse,
+    PlainRequest,
+    check_word,
+)
 
 Coordinates = tuple[int, int, int]
+
+_END = 1 << 32
 
 # Read and write units: byte, half, word (scamp-cmd.c: the board steps through memory in this
 # unit and drops a remainder, so it must divide both the address and the length). Indexed by
@@ -69,12 +79,12 @@ class ReadMemory(AbstractSCPRequest[ReadMemoryResponse]):
     def __init__(self, *args: Any, **named: Any) -> None:
         if len(args) != 3 or named:
             args = _arguments("ReadMemory", ("base_address", "size"), args, named)
-        (x, y, cpu), address, size = args
-        if size < 1 or size > UDP_MESSAGE_MAX_SIZE:
-            raise ValueError(f"size must be in 1..{UDP_MESSAGE_MAX_SIZE}, not {size}")
-        if address < 0 or address + size > 0x100000000:
-            raise ValueError(f"base_address must leave room for {size} bytes, not {address:#x}")
-        self._set(x, y, cpu, SCPCommand.CMD_READ, address, size, _UNITS[(address | size) & 3])
+        try:
+            (x, y, cpu), address, size = args
+        except (TypeError, ValueError):
+            raise _no_place(args[0]) from None
+        address, size, unit = _span(address, size)
+        self._set(x, y, cpu, SCPCommand.CMD_READ, address, size, unit)
 
     def get_scp_response(self) -> ReadMemoryResponse:
         return ReadMemoryResponse("Read memory", SCPCommand.CMD_READ, self._argument_2)
@@ -96,10 +106,12 @@ class WriteMemory(PlainRequest):
     def __init__(self, *args: Any, **named: Any) -> None:
         if len(args) != 3 or named:
             args = _arguments("WriteMemory", ("base_address", "data"), args, named)
-        (x, y, cpu), address, data = args
-        data = bytes(data)
-        size = _checked_size(address, data)
-        unit = _UNITS[(address | size) & 3]
+        try:
+            (x, y, cpu), address, data = args
+        except (TypeError, ValueError):
+            raise _no_place(args[0]) from None
+        data = octets("data", data, UDP_MESSAGE_MAX_SIZE)
+        address, size, unit = _span(address, len(data), 0)
         self._set(x, y, cpu, SCPCommand.CMD_WRITE, address, size, unit, data)
 
 
@@ -114,16 +126,9 @@ class FillRequest(PlainRequest):
     is_idempotent = True
 
     def __init__(self, x: int, y: int, base_address: int, data: int, size: int) -> None:
-        _check_words(base_address, size)
-        self._set(
-            x,
-            y,
-            0,
-            SCPCommand.CMD_FILL,
-            check_word("base_address", base_address),
-            check_word("data", data),
-            check_word("size", size),
-        )
+        address, size = check_word("base_address", base_address), check_word("size", size)
+        _check_words(address, size)
+        self._set(x, y, 0, SCPCommand.CMD_FILL, address, check_word("data", data), size)
 
 
 class ReadLink(AbstractSCPRequest[ReadMemoryResponse]):
@@ -145,12 +150,13 @@ class ReadLink(AbstractSCPRequest[ReadMemoryResponse]):
     def __init__(self, *args: Any, **named: Any) -> None:
         if len(args) != 4 or named:
             args = _arguments("ReadLink", ("link", "base_address", "size"), args, named)
-        (x, y, cpu), link, address, size = args
-        if size < 1 or size > UDP_MESSAGE_MAX_SIZE:
-            raise ValueError(f"size must be in 1..{UDP_MESSAGE_MAX_SIZE}, not {size}")
-        _check_link(link)
+        try:
+            (x, y, cpu), link, address, size = args
+        except (TypeError, ValueError):
+            raise _no_place(args[0]) from None
+        address, size, _ = _span(address, size)
         _check_words(address, size)
-        self._set(x, y, cpu, SCPCommand.CMD_LINK_READ, address, size, link)
+        self._set(x, y, cpu, SCPCommand.CMD_LINK_READ, address, size, check_link(link))
 
     def get_scp_response(self) -> ReadMemoryResponse:
         return ReadMemoryResponse("Read link", SCPCommand.CMD_LINK_READ, self._argument_2)
@@ -176,30 +182,37 @@ class WriteLink(PlainRequest):
     def __init__(self, *args: Any, **named: Any) -> None:
         if len(args) != 4 or named:
             args = _arguments("WriteLink", ("link", "base_address", "data"), args, named)
-        (x, y, cpu), link, address, data = args
-        data = bytes(data)
-        _check_link(link)
-        size = _checked_size(address, data)
+        try:
+            (x, y, cpu), link, address, data = args
+        except (TypeError, ValueError):
+            raise _no_place(args[0]) from None
+        data = octets("data", data, UDP_MESSAGE_MAX_SIZE)
+        address, size, _ = _span(address, len(data), 0)
         _check_words(address, size)
-        self._set(x, y, cpu, SCPCommand.CMD_LINK_WRITE, address, size, link, data)
+        self._set(x, y, cpu, SCPCommand.CMD_LINK_WRITE, address, size, check_link(link), data)
 
 
-def _checked_size(address: int, data: bytes) -> int:
-    size = len(data)
+def _no_place(coordinates: Any) -> TypeError:
+    return TypeError(f"coordinates must be (x, y, p), not {coordinates!r}")
+
+
+def _span(address: int, size: int, least: int = 1) -> tuple[int, int, int]:
+    """Return the address, the size, and the unit to move them in, all checked."""
+    if address.__class__ is not int or size.__class__ is not int or size < least:
+        address, size = check_word("base_address", address), integer("size", size, least)
     if size > UDP_MESSAGE_MAX_SIZE:
-        raise ValueError(f"data must be at most {UDP_MESSAGE_MAX_SIZE} bytes, not {size}")
-    if address < 0 or address + size > 0x100000000:
+        raise ValueError(f"size must be at most {UDP_MESSAGE_MAX_SIZE}, not {size}")
+    if not 0 <= address <= _END - size:
         raise ValueError(f"base_address must leave room for {size} bytes, not {address:#x}")
-    return size
+    return address, size, _UNITS[(address | size) & 3]
 
 
-def _check_link(link: int) -> None:
-    if not 0 <= link <= 5:
-        raise ValueError(f"link must be in 0..5, not {link}")
+def check_link(link: int) -> int:
+    """Return the number of one of a chip's links; TypeError or ValueError if it is none."""
+    return integer("link", link, 0, 5)
 
 
 def _check_words(address: int, size: int) -> None:
-    check_word("base_address", address)
     if (address | size) & 3:
         raise ValueError(
             f"base_address and size must be multiples of 4, not {address:#x} and {size}"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pyspin.arguments import integer
+
 from .enums import AllocFree, RouterCommand, SCPCommand
 from .errors import AllocationError
 from .scp import (
@@ -60,9 +62,8 @@ class RouterInit(PlainRequest):
     def __init__(
         self, x: int, y: int, n_entries: int, table_address: int, base_address: int, app_id: int
     ) -> None:
-        if not 1 <= n_entries <= 0xFFFF:
-            raise ValueError(f"n_entries must be in 1..65535, not {n_entries}")
-        operation = n_entries << 16 | check_byte("app_id", app_id) << 8 | RouterCommand.LOAD
+        count = integer("n_entries", n_entries, 1, 0xFFFF)
+        operation = count << 16 | check_byte("app_id", app_id) << 8 | RouterCommand.LOAD
         self._set(
             x,
             y,

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pyspin.arguments import index
+
 from .enums import SCPCommand
+from .memory import check_link
 from .scp import PlainRequest, check_byte, check_word, processor_mask
 
 _WAIT_BIT = 18
@@ -17,7 +20,8 @@ def run_word(app_id: int, processors: Iterable[int] | None, wait: bool) -> int:
     Application in the high byte, the wait flag at bit 18, the core mask below
     (spinnaker_tools, ``scamp-cmd.c``, cmd_ar).
     """
-    return check_byte("app_id", app_id) << 24 | wait << _WAIT_BIT | processor_mask(processors)
+    mask = processor_mask(processors)
+    return check_byte("app_id", app_id) << 24 | bool(wait) << _WAIT_BIT | mask
 
 
 class ApplicationRun(PlainRequest):
@@ -80,16 +84,14 @@ class AppCopyRun(PlainRequest):
         checksum: int,
         wait: bool = False,
     ) -> None:
-        if not 0 <= link <= 5:
-            raise ValueError(f"link must be in 0..5, not {link}")
-        if size % 4:
+        if check_word("size", size) % 4:
             raise ValueError(f"size must be a multiple of 4, not {size}")
         self._set(
             x,
             y,
             0,
             SCPCommand.CMD_APP_COPY_RUN,
-            (checksum & 0x1FFFFFFF) << 3 | link,
+            (index("checksum", checksum) & 0x1FFFFFFF) << 3 | check_link(link),
             check_word("size", size),
             run_word(app_id, processors, wait),
         )

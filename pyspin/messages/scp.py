@@ -11,7 +11,9 @@ from __future__ import annotations
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, NoReturn, TypeVar
+
+from pyspin.arguments import integer, octets
 
 from .enums import SCPCommand, SCPResult, scp_result
 from .errors import InvalidPacketError, UnexpectedResponseCodeError
@@ -42,8 +44,11 @@ class SCPRequestHeader:
 
     @property
     def bytestring(self) -> bytes:
-        """The four bytes of the header."""
-        return _SCP_HEADER.pack(self.command, self.sequence)
+        """The four bytes of the header. TypeError or ValueError naming a field that has none."""
+        try:
+            return _SCP_HEADER.pack(self.command, self.sequence)
+        except struct.error:
+            _refuse(self)
 
     def __repr__(self) -> str:
         return f"SCPRequestHeader({self.command!r}, sequence={self.sequence})"
@@ -189,18 +194,10 @@ class AbstractSCPRequest(ABC, Generic[R_co]):
         self._scp_request_header = scp_request_header
         self._sequence = scp_request_header.sequence
         self._command = scp_request_header.command
-        self._argument_1 = argument_1 or 0
-        self._argument_2 = argument_2 or 0
-        self._argument_3 = argument_3 or 0
-        self._data = data
-        for name, value in (
-            ("argument_1", self._argument_1),
-            ("argument_2", self._argument_2),
-            ("argument_3", self._argument_3),
-        ):
-            if not 0 <= value <= _WORD_MAX:
-                raise ValueError(f"{name} must fit 32 bits, not {value}")
-        _check_data(data)
+        self._argument_1 = check_word("argument_1", argument_1 or 0)
+        self._argument_2 = check_word("argument_2", argument_2 or 0)
+        self._argument_3 = check_word("argument_3", argument_3 or 0)
+        self._data = None if data is None else octets("data", data, UDP_MESSAGE_MAX_SIZE)
 
     def _set(
         self,
@@ -217,10 +214,14 @@ class AbstractSCPRequest(ABC, Generic[R_co]):
 
         The fields must have been checked, except those of the destination.
         """
-        if (x | y) & ~0xFF:
-            raise ValueError(f"chip coordinates must be in 0..255, not ({x}, {y})")
-        if cpu & ~31:
-            raise ValueError(f"a core must be in 0..31, not {cpu}")
+        # Numbers of numpy would lose bits when they are shifted.
+        try:
+            both = x | y
+            is_plain = (both | cpu).__class__ is int and not (both & ~0xFF or cpu & ~31)
+        except TypeError:
+            is_plain = False
+        if not is_plain:
+            x, y, cpu = check_byte("x", x), check_byte("y", y), integer("cpu", cpu, 0, 31)
         self._word = _TO_CORE_0 | cpu << 16
         self._destination = x << 8 | y
         self._command = command
@@ -302,16 +303,21 @@ class AbstractSCPRequest(ABC, Generic[R_co]):
             command, sequence = self._command, self._sequence
         else:
             command, sequence = scp.command, scp.sequence
-        head = _REQUEST.pack(
-            self._word,
-            self._destination,
-            source_x << 8 | source_y,
-            command,
-            sequence,
-            self._argument_1,
-            self._argument_2,
-            self._argument_3,
-        )
+        try:
+            head = _REQUEST.pack(
+                self._word,
+                self._destination,
+                source_x << 8 | source_y,
+                command,
+                sequence,
+                self._argument_1,
+                self._argument_2,
+                self._argument_3,
+            )
+        except struct.error:
+            check_byte("source_x", source_x)
+            check_byte("source_y", source_y)
+            _refuse(self.scp_request_header)
         return head + self._data if self._data else head
 
     def datagram_from(self, source_x: int, source_y: int) -> bytes:
@@ -345,23 +351,21 @@ class PlainRequest(AbstractSCPRequest[CheckOKResponse]):
         return CheckOKResponse(self.operation, self._command)
 
 
-def _check_data(data: bytes | None) -> None:
-    if data is not None and len(data) > UDP_MESSAGE_MAX_SIZE:
-        raise ValueError(f"data must be at most {UDP_MESSAGE_MAX_SIZE} bytes, not {len(data)}")
+def _refuse(header: SCPRequestHeader) -> NoReturn:
+    """Raise TypeError or ValueError naming the field that cannot be sent."""
+    integer("command", header.command, 0, 0xFFFF)
+    integer("sequence", header.sequence, 0, 0xFFFF)
+    raise AssertionError(header)
 
 
 def check_word(name: str, value: int) -> int:
-    """Return `value` if it fits 32 bits; ValueError naming it if not."""
-    if not 0 <= value <= _WORD_MAX:
-        raise ValueError(f"{name} must be in 0..{_WORD_MAX:#x}, not {value}")
-    return value
+    """Return `value` as an int of 32 bits; TypeError or ValueError naming it if it is none."""
+    return integer(name, value, 0, _WORD_MAX)
 
 
 def check_byte(name: str, value: int) -> int:
-    """Return `value` if it fits 8 bits; ValueError naming it if not."""
-    if not 0 <= value <= 0xFF:
-        raise ValueError(f"{name} must be in 0..255, not {value}")
-    return value
+    """Return `value` as an int of 8 bits; TypeError or ValueError naming it if it is none."""
+    return integer(name, value, 0, 0xFF)
 
 
 def processor_mask(processors: Iterable[int] | None) -> int:
@@ -370,10 +374,12 @@ def processor_mask(processors: Iterable[int] | None) -> int:
     SC&MP answers RC_ARG if core 0, the monitor, is among them (``scamp-cmd.c``).
     """
     mask = 0
-    for processor in processors or ():
-        if not 1 <= processor <= 17:
-            raise ValueError(f"processors must be in 1..17, not {processor}")
-        mask |= 1 << processor
+    try:
+        numbers = () if processors is None else tuple(processors)
+    except TypeError:
+        raise TypeError(f"processors must be a list of numbers, not {processors!r}") from None
+    for processor in numbers:
+        mask |= 1 << integer("processors", processor, 1, 17)
     return mask
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import struct
 from enum import IntEnum
 
+from pyspin.arguments import integer
+
 from .errors import InvalidPacketError
 
 _HEADER = struct.Struct("<8B")
@@ -30,6 +32,9 @@ class SDPFlag(IntEnum):
     REPLY_NOT_EXPECTED_NO_P2P = 0x27
     REPLY_EXPECTED_NO_P2P = 0xA7
 
+
+# The most that a field can hold, where it is not a byte.
+_LIMITS = {"destination_port": 7, "destination_cpu": 31, "source_port": 7, "source_cpu": 31}
 
 _FLAGS: dict[int, SDPFlag] = {flag.value: flag for flag in SDPFlag}
 
@@ -85,28 +90,26 @@ class SDPHeader:
 
     @property
     def bytestring(self) -> bytes:
-        """The eight bytes. ValueError if a field does not fit."""
-        if not (0 <= self.destination_port <= 7 and 0 <= self.source_port <= 7):
-            raise ValueError(
-                f"SDP ports must be in 0..7, not {self.destination_port} and {self.source_port}"
-            )
-        if not (0 <= self.destination_cpu <= 31 and 0 <= self.source_cpu <= 31):
-            raise ValueError(
-                f"cores must be in 0..31, not {self.destination_cpu} and {self.source_cpu}"
-            )
+        """The eight bytes. TypeError or ValueError naming a field that does not fit."""
         try:
-            return _HEADER.pack(
-                self.flags,
-                self.tag,
-                self.destination_port << 5 | self.destination_cpu,
-                self.source_port << 5 | self.source_cpu,
-                self.destination_chip_y,
-                self.destination_chip_x,
-                self.source_chip_y,
-                self.source_chip_x,
-            )
-        except struct.error as error:
-            raise ValueError(f"a field of {self} is not a byte") from error
+            ports = self.destination_port | self.source_port
+            cores = self.destination_cpu | self.source_cpu
+            if ports <= 7 and cores <= 31:
+                return _HEADER.pack(
+                    self.flags,
+                    self.tag,
+                    self.destination_port << 5 | self.destination_cpu,
+                    self.source_port << 5 | self.source_cpu,
+                    self.destination_chip_y,
+                    self.destination_chip_x,
+                    self.source_chip_y,
+                    self.source_chip_x,
+                )
+        except (struct.error, TypeError):
+            pass
+        for name in self.__slots__:
+            integer(name, getattr(self, name), 0, _LIMITS.get(name, 0xFF))
+        raise AssertionError(self)
 
     @staticmethod
     def from_bytestring(data: bytes, offset: int = 0) -> SDPHeader:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pyspin.arguments import integer
+
 from .enums import AllocFree, SCPCommand
 from .errors import AllocationError
 from .scp import AbstractSCPRequest, CheckOKResponse, check_byte, check_word, read_word
@@ -46,11 +48,10 @@ class SDRAMAlloc(AbstractSCPRequest[SDRAMAllocResponse]):
         tag: int | None = None,
         retry_tag: bool = True,
     ) -> None:
-        if size < 1:
-            raise ValueError(f"size must be at least 1, not {size}")
         operation = check_byte("app_id", app_id) << 8 | AllocFree.ALLOC_SDRAM
         # A tag of 0 is none: a block under it cannot be found again.
-        self.is_idempotent = bool(tag) and retry_tag
+        number = 0 if tag is None else check_byte("tag", tag)
+        self.is_idempotent = bool(number and retry_tag)
         if self.is_idempotent:
             operation |= _RETRY
         self._set(
@@ -59,8 +60,8 @@ class SDRAMAlloc(AbstractSCPRequest[SDRAMAllocResponse]):
             0,
             SCPCommand.CMD_ALLOC,
             operation,
-            check_word("size", size),
-            check_byte("tag", tag or 0),
+            integer("size", size, 1, 0xFFFFFFFF),
+            number,
         )
 
     def get_scp_response(self) -> SDRAMAllocResponse:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pyspin.arguments import member
+
 from .enums import CPUState, SCPCommand, Signal
 from .scp import AbstractSCPRequest, CheckOKResponse, PlainRequest, check_byte, read_word
 
@@ -24,7 +26,7 @@ class SendSignal(PlainRequest):
     operation = "Send signal"
 
     def __init__(self, app_id: int, signal: Signal) -> None:
-        signal = Signal(signal)
+        signal = member("signal", signal, Signal)
         self._set(
             _DEFAULT_CHIP,
             _DEFAULT_CHIP,
@@ -77,7 +79,8 @@ class CountState(AbstractSCPRequest[CountStateResponse]):
     __slots__ = ()
 
     def __init__(self, x: int, y: int, app_id: int, state: CPUState) -> None:
-        self._set(x, y, 0, SCPCommand.CMD_COUNT, check_byte("app_id", app_id), _number(state))
+        code = int(member("state", state, CPUState))
+        self._set(x, y, 0, SCPCommand.CMD_COUNT, check_byte("app_id", app_id), code)
 
     def get_scp_response(self) -> CountStateResponse:
         return CountStateResponse()
@@ -90,8 +93,4 @@ class DoSync(PlainRequest):
     operation = "Synchronise"
 
     def __init__(self, do_sync: bool) -> None:
-        self._set(_DEFAULT_CHIP, _DEFAULT_CHIP, 0, SCPCommand.CMD_SYNC, int(do_sync))
-
-
-def _number(state: CPUState) -> int:
-    return int(CPUState(state))
+        self._set(_DEFAULT_CHIP, _DEFAULT_CHIP, 0, SCPCommand.CMD_SYNC, int(bool(do_sync)))

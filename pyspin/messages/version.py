@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import struct
 
+from pyspin.arguments import integer
+
 from .enums import SCPCommand
 from .errors import InvalidPacketError
 from .scp import AbstractSCPRequest, CheckOKResponse
@@ -87,7 +89,7 @@ class GetVersion(AbstractSCPRequest[GetVersionResponse]):
     is_idempotent = True
 
     def __init__(self, x: int, y: int, p: int) -> None:
-        self._set(x, y, p, SCPCommand.CMD_VER)
+        self._set(x, y, integer("p", p, 0, 31), SCPCommand.CMD_VER)
 
     def get_scp_response(self) -> GetVersionResponse:
         return GetVersionResponse()

@@ -7,8 +7,10 @@ A command begins with 16 bits: 01, then an identifier of 14 bits.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
+
+from pyspin.arguments import instance, integer
 
 from ..errors import EIEIOPacketParsingError
 from .data import EIEIODataMessage
@@ -37,9 +39,8 @@ class EIEIOCommandHeader:
     __slots__ = ("command",)
 
     def __init__(self, command: EIEIOCommandID | int) -> None:
-        if not 0 <= command <= _ID_MASK:
-            raise ValueError(f"command must be in 0..{_ID_MASK:#x}, not {command}")
-        self.command = _COMMAND_IDS.get(command, command)
+        number = integer("command", command, 0, _ID_MASK)
+        self.command = _COMMAND_IDS.get(number, number)
 
     @property
     def bytestring(self) -> bytes:
@@ -163,8 +164,9 @@ class NotificationProtocolDatabaseLocation(_NamedCommand):
     command = EIEIOCommandID.DATABASE
 
     def __init__(self, database_path: str | None = None) -> None:
-        path = None if database_path is None else database_path.encode()
-        super().__init__(path)
+        if database_path is not None:
+            instance("database_path", database_path, str)
+        super().__init__(None if database_path is None else database_path.encode())
         self.database_path = database_path
 
     @classmethod
@@ -186,13 +188,20 @@ class SpinnakerRequestBuffers(_NamedCommand):
     def __init__(
         self, x: int, y: int, p: int, region_id: int, sequence_no: int, space_available: int
     ) -> None:
-        _check_core(p)
-        data = _packed(_REQUEST_BUFFERS, y, x, p << 3, region_id, sequence_no, space_available)
-        super().__init__(data)
-        self.x, self.y, self.p = x, y, p
-        self.region_id = region_id
-        self.sequence_no = sequence_no
-        self.space_available = space_available
+        self.x, self.y, self.p = _place(x, y, p)
+        self.region_id = integer("region_id", region_id, 0, 0xFF)
+        self.sequence_no = integer("sequence_no", sequence_no, 0, 0xFF)
+        self.space_available = integer("space_available", space_available, 0, 0xFFFFFFFF)
+        super().__init__(
+            _REQUEST_BUFFERS.pack(
+                self.y,
+                self.x,
+                self.p << 3,
+                self.region_id,
+                self.sequence_no,
+                self.space_available,
+            )
+        )
 
     @classmethod
     def from_bytestring(
@@ -212,9 +221,9 @@ class HostSendSequencedData(_NamedCommand):
         self, region_id: int, sequence_no: int, eieio_data_message: EIEIODataMessage
     ) -> None:
         super().__init__()
-        _check_bytes(region_id=region_id, sequence_no=sequence_no)
-        self.region_id = region_id
-        self.sequence_no = sequence_no
+        instance("eieio_data_message", eieio_data_message, EIEIODataMessage)
+        self.region_id = integer("region_id", region_id, 0, 0xFF)
+        self.sequence_no = integer("sequence_no", sequence_no, 0, 0xFF)
         self.eieio_data_message = eieio_data_message
 
     @property
@@ -255,15 +264,20 @@ class SpinnakerRequestReadData(_NamedCommand):
         start_address: Sequence[int] | int,
         space_to_be_read: Sequence[int] | int,
     ) -> None:
-        _check_core(p)
-        if not 0 <= n_requests <= 7:
-            raise ValueError(f"n_requests must be in 0..7, not {n_requests}")
-        self.x, self.y, self.p = x, y, p
-        self.sequence_no = sequence_no
-        self.n_requests = n_requests
-        self._entries = _rows(n_requests, channel, region_id, start_address, space_to_be_read)
-        head = _packed(_READ_DATA, y, x, p << 3 | n_requests, sequence_no)
-        entries = (_packed(_READ_ENTRY, *entry) for entry in self._entries)
+        self.x, self.y, self.p = _place(x, y, p)
+        self.sequence_no = integer("sequence_no", sequence_no, 0, 0xFF)
+        self.n_requests = count = integer("n_requests", n_requests, 0, 7)
+        self._entries: list[tuple[int, ...]] = list(
+            zip(
+                _column("channel", channel, count, 0xFF),
+                _column("region_id", region_id, count, 0xFF),
+                _column("start_address", start_address, count, 0xFFFFFFFF),
+                _column("space_to_be_read", space_to_be_read, count, 0xFFFFFFFF),
+                strict=True,
+            )
+        )
+        head = _READ_DATA.pack(self.y, self.x, self.p << 3 | count, self.sequence_no)
+        entries = (_READ_ENTRY.pack(*entry) for entry in self._entries)
         super().__init__(head + _ENTRY_PAD.join(entries))
 
     def channel(self, request_id: int) -> int:
@@ -289,7 +303,7 @@ class SpinnakerRequestReadData(_NamedCommand):
         y, x, core, sequence = _unpacked(_READ_DATA, data, offset)
         count = core & 7
         rows = _read_rows(_READ_ENTRY, data, offset + _READ_DATA.size, count)
-        channels, regions, addresses, spaces = (_column(rows, i) for i in range(4))
+        channels, regions, addresses, spaces = ([row[i] for row in rows] for i in range(4))
         return cls(x, y, core >> 3, regions, sequence, count, channels, addresses, spaces)
 
 
@@ -307,11 +321,18 @@ class HostDataRead(_NamedCommand):
         region_id: Sequence[int] | int,
         space_read: Sequence[int] | int,
     ) -> None:
-        self.n_requests = n_requests
-        self.sequence_no = sequence_no
-        self._entries = _rows(n_requests, channel, region_id, space_read)
-        head = _packed(_HOST_READ, n_requests, sequence_no)
-        entries = (_packed(_HOST_ENTRY, *entry) for entry in self._entries)
+        self.n_requests = count = integer("n_requests", n_requests, 0, 0xFF)
+        self.sequence_no = integer("sequence_no", sequence_no, 0, 0xFF)
+        self._entries: list[tuple[int, ...]] = list(
+            zip(
+                _column("channel", channel, count, 0xFF),
+                _column("region_id", region_id, count, 0xFF),
+                _column("space_read", space_read, count, 0xFFFFFFFF),
+                strict=True,
+            )
+        )
+        head = _HOST_READ.pack(count, self.sequence_no)
+        entries = (_HOST_ENTRY.pack(*entry) for entry in self._entries)
         super().__init__(head + _ENTRY_PAD.join(entries))
 
     def channel(self, ack_id: int) -> int:
@@ -332,7 +353,7 @@ class HostDataRead(_NamedCommand):
     ) -> HostDataRead:
         count, sequence = _unpacked(_HOST_READ, data, offset)
         rows = _read_rows(_HOST_ENTRY, data, offset + _HOST_READ.size, count)
-        channels, regions, spaces = (_column(rows, i) for i in range(3))
+        channels, regions, spaces = ([row[i] for row in rows] for i in range(3))
         return cls(count, sequence, channels, regions, spaces)
 
 
@@ -343,9 +364,8 @@ class HostDataReadAck(_NamedCommand):
     command = EIEIOCommandID.HOST_DATA_READ_ACK
 
     def __init__(self, sequence_no: int) -> None:
-        _check_bytes(sequence_no=sequence_no)
-        super().__init__(bytes((sequence_no,)))
-        self.sequence_no = sequence_no
+        self.sequence_no = integer("sequence_no", sequence_no, 0, 0xFF)
+        super().__init__(bytes((self.sequence_no,)))
 
     @classmethod
     def from_bytestring(
@@ -394,22 +414,8 @@ def read_eieio_message(data: bytes, offset: int = 0) -> EIEIODataMessage | EIEIO
     return EIEIODataMessage.from_bytestring(data, offset)
 
 
-def _check_core(p: int) -> None:
-    if not 0 <= p <= 31:
-        raise ValueError(f"p must be in 0..31, not {p}")
-
-
-def _check_bytes(**named: int) -> None:
-    for name, value in named.items():
-        if not 0 <= value <= 0xFF:
-            raise ValueError(f"{name} must be in 0..255, not {value}")
-
-
-def _packed(form: struct.Struct, *values: int) -> bytes:
-    try:
-        return form.pack(*values)
-    except struct.error as error:
-        raise ValueError(f"a field does not fit: {error}") from error
+def _place(x: int, y: int, p: int) -> tuple[int, int, int]:
+    return integer("x", x, 0, 0xFF), integer("y", y, 0, 0xFF), integer("p", p, 0, 31)
 
 
 def _unpacked(form: struct.Struct, data: bytes, offset: int) -> tuple[int, ...]:
@@ -419,17 +425,14 @@ def _unpacked(form: struct.Struct, data: bytes, offset: int) -> tuple[int, ...]:
         raise EIEIOPacketParsingError("command", data, str(error)) from error
 
 
-def _rows(count: int, *columns: Sequence[int] | int) -> list[tuple[int, ...]]:
-    lists = [(column,) if isinstance(column, int) else tuple(column) for column in columns]
-    if any(len(column) != count for column in lists):
-        raise ValueError(f"{count} pieces need {count} values of each kind")
-    return list(zip(*lists, strict=True))
+def _column(name: str, given: Sequence[int] | int, count: int, most: int) -> list[int]:
+    """Return one field of each piece, which was given as a list, or as a number for one piece."""
+    values = list(given) if isinstance(given, Iterable) else [given]
+    if isinstance(given, str) or len(values) != count:
+        raise ValueError(f"{name} must be a number for each of {count} pieces, not {given!r}")
+    return [integer(name, value, 0, most) for value in values]
 
 
 def _read_rows(form: struct.Struct, data: bytes, offset: int, count: int) -> list[tuple[int, ...]]:
     step = form.size + len(_ENTRY_PAD)
     return [_unpacked(form, data, offset + index * step) for index in range(count)]
-
-
-def _column(rows: list[tuple[int, ...]], index: int) -> list[int]:
-    return [row[index] for row in rows]

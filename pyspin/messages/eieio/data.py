@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyspin.arguments import integer, member
+
 from ..errors import EIEIOPacketParsingError
 from ..scp import UDP_MESSAGE_MAX_SIZE
 from .types import AbstractEIEIOMessage, EIEIOPrefix, EIEIOType
@@ -29,6 +31,7 @@ _ELEMENTS = [struct.Struct(form) for form in ("<H", "<HH", "<I", "<II")]
 _BASES = [struct.Struct(form) for form in ("<H", "<H", "<I", "<I")]
 _FIELDS: list[np.dtype[Any]] = [np.dtype(name) for name in ("<u2", "<u2", "<u4", "<u4")]
 _MAX_COUNT = 255
+_MAX_TAG = 3
 
 
 class KeyDataElement:
@@ -43,7 +46,7 @@ class KeyDataElement:
         """Return the element as it travels. ValueError if the type has payloads."""
         if eieio_type.payload_bytes:
             raise ValueError(f"elements of {eieio_type.name} have a payload")
-        return _ELEMENTS[eieio_type].pack(self.key)
+        return _ELEMENTS[eieio_type].pack(integer("key", self.key, 0, eieio_type.max_value))
 
     def __repr__(self) -> str:
         return f"KeyDataElement({self.key:#x})"
@@ -63,7 +66,10 @@ class KeyPayloadDataElement:
         """Return the element as it travels. ValueError if the type has no payloads."""
         if not eieio_type.payload_bytes:
             raise ValueError(f"elements of {eieio_type.name} have no payload")
-        return _ELEMENTS[eieio_type].pack(self.key, self.payload)
+        key = integer("key", self.key, 0, eieio_type.max_value)
+        return _ELEMENTS[eieio_type].pack(
+            key, integer("payload", self.payload, 0, eieio_type.max_value)
+        )
 
     def __repr__(self) -> str:
         return f"KeyPayloadDataElement({self.key:#x}, {self.payload:#x})"
@@ -95,21 +101,17 @@ class EIEIODataHeader:
         is_time: bool = False,
         count: int = 0,
     ) -> None:
-        self.eieio_type = EIEIOType(eieio_type)
-        self.tag = tag
-        self.prefix = prefix
-        self.prefix_type = EIEIOPrefix(prefix_type)
-        self.payload_base = payload_base
+        self.eieio_type = kind = member("eieio_type", eieio_type, EIEIOType)
+        self.tag = integer("tag", tag, 0, _MAX_TAG)
+        self.prefix = None if prefix is None else integer("prefix", prefix, 0, 0xFFFF)
+        self.prefix_type = member("prefix_type", prefix_type, EIEIOPrefix)
+        self.payload_base = (
+            None
+            if payload_base is None
+            else integer("payload_base", payload_base, 0, kind.max_value)
+        )
         self.is_time = is_time
-        self.count = count
-        if not 0 <= tag <= 3:
-            raise ValueError(f"tag must be in 0..3, not {tag}")
-        if prefix is not None and not 0 <= prefix <= 0xFFFF:
-            raise ValueError(f"prefix must be in 0..65535, not {prefix}")
-        if payload_base is not None and not 0 <= payload_base <= self.eieio_type.max_value:
-            raise ValueError(f"payload_base does not fit {self.eieio_type.name}: {payload_base}")
-        if not 0 <= count <= _MAX_COUNT:
-            raise ValueError(f"count must be in 0..{_MAX_COUNT}, not {count}")
+        self.count = integer("count", count, 0, _MAX_COUNT)
 
     @property
     def size(self) -> int:
@@ -255,11 +257,7 @@ class EIEIODataMessage(AbstractEIEIOMessage):
             raise ValueError("a received message takes no more elements")
         if self.eieio_header.count >= self.max_n_elements:
             raise ValueError(f"a message holds at most {self.max_n_elements} elements")
-        try:
-            self._elements.append(element.get_bytestring(self.eieio_header.eieio_type))
-        except struct.error as error:
-            form = self.eieio_header.eieio_type.name
-            raise ValueError(f"{element} does not fit {form}") from error
+        self._elements.append(element.get_bytestring(self.eieio_header.eieio_type))
         self.eieio_header.increment_count()
 
     def add_keys(self, keys: npt.ArrayLike) -> None:
