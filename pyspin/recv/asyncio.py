@@ -5,13 +5,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import ring as blocking_ring
 from . import stream as blocking_stream
 from .awaited import AwaitedSource
 from .source import AnyHeap
 from .turns import Turns, TurnsOfLoops
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..threads import ThreadPool
+    from .awaited import StreamOptions
 
 __all__ = ["Ring", "Stream"]
 
@@ -63,14 +69,15 @@ class Stream(AwaitedSource, blocking_stream.Stream):
 
     def __init__(
         self,
+        thread_pool: ThreadPool,
         *args: Any,
         loop: asyncio.AbstractEventLoop | None = None,
         ring: Ring | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[StreamOptions],
     ) -> None:
         if not isinstance(ring, Ring | None):
             raise TypeError(f"ring must be a pyspin.recv.asyncio.Ring, not {ring!r}")
-        super().__init__(*args, ring=ring, **kwargs)
+        super().__init__(thread_pool, *args, ring=ring, **kwargs)
         self._turns = TurnsOfLoops(self.fd, _AsyncioTurns) if ring is None else ring._turns
 
     async def get(  # type: ignore[override]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar
 
 from ..errors import Stopped
 from .source import AnyHeap, HeapSource
@@ -12,7 +12,23 @@ from .source import AnyHeap, HeapSource
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from ..memory import MemoryAllocator
+
 T = TypeVar("T")
+
+
+class StreamOptions(TypedDict, total=False):
+    """The arguments of `Stream` that every loop passes on, by name."""
+
+    bug_compat: int
+    max_heaps: int
+    ring_heaps: int
+    contiguous_only: bool
+    incomplete_keep_payload_ranges: bool
+    max_latency: float
+    scatter: bool
+    tag: int
+    allocator: MemoryAllocator | None
 
 
 class Taker(Protocol):

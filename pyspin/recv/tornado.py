@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tornado.ioloop import IOLoop
 from tornado.util import TimeoutError
@@ -16,6 +16,12 @@ from . import stream as blocking_stream
 from .awaited import AwaitedSource
 from .source import AnyHeap
 from .turns import Turns, TurnsOfLoops
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..threads import ThreadPool
+    from .awaited import StreamOptions
 
 __all__ = ["Ring", "Stream"]
 
@@ -85,8 +91,14 @@ class Stream(_TornadoSource, blocking_stream.Stream):
     gives the heaps until the stream ends.
     """
 
-    def __init__(self, *args: Any, ring: Ring | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        thread_pool: ThreadPool,
+        *args: Any,
+        ring: Ring | None = None,
+        **kwargs: Unpack[StreamOptions],
+    ) -> None:
         if not isinstance(ring, Ring | None):
             raise TypeError(f"ring must be a pyspin.recv.tornado.Ring, not {ring!r}")
-        super().__init__(*args, ring=ring, **kwargs)
+        super().__init__(thread_pool, *args, ring=ring, **kwargs)
         self._turns = TurnsOfLoops(self.fd, _TornadoTurns) if ring is None else ring._turns

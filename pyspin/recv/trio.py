@@ -8,7 +8,7 @@ taken. A checkpoint is a round of the loop; where heaps are small, use `get_many
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
@@ -16,6 +16,12 @@ from ..errors import Empty
 from . import ring as blocking_ring
 from . import stream as blocking_stream
 from .awaited import AwaitedSource
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..threads import ThreadPool
+    from .awaited import StreamOptions
 
 __all__ = ["Ring", "Stream"]
 
@@ -57,8 +63,14 @@ class Stream(AwaitedSource, blocking_stream.Stream):
 
     _turns: _TrioTurns
 
-    def __init__(self, *args: Any, ring: Ring | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        thread_pool: ThreadPool,
+        *args: Any,
+        ring: Ring | None = None,
+        **kwargs: Unpack[StreamOptions],
+    ) -> None:
         if not isinstance(ring, Ring | None):
             raise TypeError(f"ring must be a pyspin.recv.trio.Ring, not {ring!r}")
-        super().__init__(*args, ring=ring, **kwargs)
+        super().__init__(thread_pool, *args, ring=ring, **kwargs)
         self._turns = _TrioTurns(self.fd) if ring is None else ring._turns

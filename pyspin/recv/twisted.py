@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReadDescriptor
@@ -16,6 +16,12 @@ from . import stream as blocking_stream
 from .awaited import AwaitedSource
 from .source import AnyHeap
 from .turns import Turns
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..threads import ThreadPool
+    from .awaited import StreamOptions
 
 __all__ = ["Ring", "Stream"]
 
@@ -102,9 +108,14 @@ class Stream(_TwistedSource, blocking_stream.Stream):
     """
 
     def __init__(
-        self, *args: Any, ring: Ring | None = None, reactor: Any = None, **kwargs: Any
+        self,
+        thread_pool: ThreadPool,
+        *args: Any,
+        ring: Ring | None = None,
+        reactor: Any = None,
+        **kwargs: Unpack[StreamOptions],
     ) -> None:
         if not isinstance(ring, Ring | None):
             raise TypeError(f"ring must be a pyspin.recv.twisted.Ring, not {ring!r}")
-        super().__init__(*args, ring=ring, **kwargs)
+        super().__init__(thread_pool, *args, ring=ring, **kwargs)
         self._turns = _TwistedTurns(self.fd, reactor) if ring is None else ring._turns

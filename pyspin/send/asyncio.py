@@ -15,9 +15,10 @@ from .heap import Heap
 from .sender import Sender
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from ..threads import ThreadPool
+    from .endpoints import Argument, Arguments
 
 _BATCH = 64
 
@@ -42,10 +43,10 @@ class UdpStream(Sender):
     def __init__(
         self,
         thread_pool: ThreadPool,
-        *args: Any,
+        *args: Argument,
         loop: asyncio.AbstractEventLoop | None = None,
         gso: bool = True,
-        **kwargs: Any,
+        **kwargs: Unpack[Arguments],
     ) -> None:
         super().__init__(thread_pool, args, kwargs, gso)
         self._loop = loop

@@ -6,9 +6,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from ..arguments import INT_MAX, instance, integer
 from ..errors import socket_errors
@@ -18,6 +18,25 @@ DEFAULT_BUFFER_SIZE = 524288
 """Bytes asked for the socket's send buffer."""
 
 Endpoint = tuple[str, int]
+
+Argument = str | int | Sequence[Endpoint] | StreamConfig | socket.socket | None
+"""What `UdpStream` takes by position after its thread pool, in one form or another."""
+
+
+class Arguments(TypedDict, total=False):
+    """What `UdpStream` takes by name, in one form or another."""
+
+    hostname: str
+    multicast_group: str
+    port: int
+    endpoints: Sequence[Endpoint]
+    config: StreamConfig
+    buffer_size: int
+    socket: socket.socket | None
+    ttl: int | None
+    interface_address: str
+    interface_index: int | None
+
 
 _logger = logging.getLogger("pyspin")
 
@@ -53,7 +72,7 @@ class Address:
         return ipaddress.ip_address(self.host.partition("%")[0]).is_multicast
 
 
-def parse_destination(args: Sequence[Any], kwargs: dict[str, Any]) -> Destination:
+def parse_destination(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Destination:
     """Return what the arguments say, in any of the forms that `UdpStream` shows."""
     named = _name_arguments(args, kwargs)
     if "multicast_group" in named:
@@ -80,7 +99,7 @@ def _endpoints(endpoints: Iterable[Endpoint] | None) -> list[Endpoint]:
         raise TypeError(f"endpoints must be a list of pairs, not {endpoints!r}") from None
 
 
-def _name_arguments(args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+def _name_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     names: tuple[str, ...] = _HOST_NAMES
     if args and isinstance(args[0], socket.socket):
         names = _SOCKET_NAMES

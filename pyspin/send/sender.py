@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._ffi import check, ffi, lib, own
@@ -38,7 +38,7 @@ class Sender:
     DEFAULT_BUFFER_SIZE = DEFAULT_BUFFER_SIZE
 
     def __init__(
-        self, thread_pool: ThreadPool, args: Sequence[Any], kwargs: dict[str, Any], gso: bool
+        self, thread_pool: ThreadPool, args: Sequence[Any], kwargs: Mapping[str, Any], gso: bool
     ) -> None:
         instance("thread_pool", thread_pool, ThreadPool)
         destination = parse_destination(args, kwargs)

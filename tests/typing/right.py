@@ -7,8 +7,29 @@ import pyspin
 import pyspin.connections
 import pyspin.recv
 import pyspin.recv.asyncio
+import pyspin.recv.tornado
+import pyspin.recv.trio
+import pyspin.recv.twisted
 import pyspin.send
+import pyspin.send.asyncio
 from pyspin.messages import EIEIODataMessage, ReadMemory, SDPMessage, WriteMemory
+
+
+def make_streams(threads: pyspin.ThreadPool) -> list[pyspin.recv.Stream]:
+    return [
+        pyspin.recv.asyncio.Stream(threads, 0, 4, 4, False, loop=None, ring_heaps=8),
+        pyspin.recv.tornado.Stream(thread_pool=threads, ring=pyspin.recv.tornado.Ring(8), tag=3),
+        pyspin.recv.trio.Stream(threads, max_heaps=2, allocator=pyspin.MmapAllocator()),
+        pyspin.recv.twisted.Stream(threads, reactor=None, contiguous_only=False),
+    ]
+
+
+async def transmit(threads: pyspin.ThreadPool, heap: pyspin.send.Heap) -> int:
+    config = pyspin.send.StreamConfig()
+    stream = pyspin.send.asyncio.UdpStream(threads, "239.1.2.3", 8888, config, 0, 1, "127.0.0.1")
+    other = pyspin.send.asyncio.UdpStream(threads, [("127.0.0.1", 8888)], config=config, loop=None)
+    await other.async_flush()
+    return await stream.async_send_heap(heap)
 
 
 async def consume(stream: pyspin.recv.asyncio.Stream) -> int:

@@ -4,7 +4,12 @@
 import pyspin
 import pyspin.connections
 import pyspin.recv
+import pyspin.recv.asyncio
+import pyspin.recv.tornado
+import pyspin.recv.trio
+import pyspin.recv.twisted
 import pyspin.send
+import pyspin.send.asyncio
 from pyspin.messages import GetVersion, ReadMemory, SDPMessage
 
 threads = pyspin.ThreadPool("two")  # error: arg-type
@@ -13,6 +18,11 @@ heap = pyspin.recv.Stream(threads).get()
 heap.cnt = 3  # error: misc
 pyspin.MmapAllocator(prefer_hugee=True)  # error: call-arg
 pyspin.send.StreamConfig(rate="fast")  # error: arg-type
+pyspin.recv.asyncio.Stream(threads, max_heeps=4)  # error: call-arg
+pyspin.recv.tornado.Stream(3)  # error: arg-type
+pyspin.recv.trio.Stream(threads, ring=pyspin.recv.Ring())  # error: arg-type
+pyspin.recv.twisted.Stream(threads, tag="x")  # error: arg-type
+pyspin.send.asyncio.UdpStream(threads, "localhost", port="x")  # error: arg-type
 
 
 def on_sdp(message: SDPMessage) -> None: ...
