@@ -16,10 +16,12 @@ typedef struct {
     double average_ns;   /* per byte; 0: unlimited */
     double burst_ns;     /* per byte when catching up */
     uint64_t burst_size;
+    uint64_t limit;      /* of the burst that is under way */
     uint64_t pending;    /* bytes sent that no clock has counted */
     spni_instant average;
     spni_instant burst;
     uint64_t target_ns;  /* of the wait that is under way; 0: none */
+    uint64_t grace_ns;   /* by which it may end late and lose nothing */
     uint64_t idle_ns;    /* since when there is nothing to send; 0: there is */
 } spni_rate;
 
