@@ -503,9 +503,10 @@ int spn_sender_submit(spn_sender *sender, spn_packets *packets, int64_t cnt,
 int spn_sender_wait(spn_sender *sender, uint64_t token, int timeout_ms,
                     int64_t *result);
 
-/* Submit with `direct`. The bytes sent, SPEAD headers too, if all was sent in
- * the call; 0 if `token` is to be waited for, as the heap is under way or an
- * error ended it; or why it was refused, as submit says. */
+/* Submit with `direct`, and wait in the call where that takes but microseconds.
+ * The bytes sent, SPEAD headers too, if all was sent in the call; 0 if `token`
+ * is to be waited for, as the heap is under way or an error ended it; or why it
+ * was refused, as submit says. */
 int64_t spn_sender_send(spn_sender *sender, spn_packets *packets, int64_t cnt,
                         size_t endpoint, uint64_t token);
 

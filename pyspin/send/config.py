@@ -21,8 +21,8 @@ class StreamConfig:
     - `rate`: bytes a second, SPEAD headers included but not those of UDP; 0 for no limit.
     - `burst_size`: bytes sent between looks at the clock.
     - `max_heaps`: heaps that may be queued or under way, at least 1; more are refused.
-    - `burst_rate_ratio`: at least 1. After a delay the stream catches up at no more than this
-      times `rate`.
+    - `burst_rate_ratio`: at least 1. After a delay of more than some microseconds the stream
+      catches up at no more than this times `rate`.
 
     A value that is out of range is a `ValueError`, one of a wrong type a `TypeError`.
     """
