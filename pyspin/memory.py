@@ -69,7 +69,7 @@ class MemoryAllocator:
         """Return a buffer of `size` bytes as an array of uint8, shape (size,), not cleared.
 
         It goes back to the allocator with the last array that refers to it. MemoryError when
-        there is no memory.
+        there is no memory, ValueError for a negative size. Any thread may call.
         """
         length = integer("size", size, 0, sys.maxsize)
         out = ffi.new("spn_buffer **")
@@ -171,7 +171,8 @@ class MemoryPool(MemoryAllocator):
 
     Raises ValueError unless lower <= upper, low_water <= initial <= max_free, and none is
     negative; TypeError for arguments of other types; MemoryError if the first buffers cannot be
-    had; Stopped if the thread pool has been stopped already. Any thread may use it.
+    had; Stopped if the thread pool has been stopped already; ForkedError if it is that of a parent
+    process. Any thread may use it.
     """
 
     @overload

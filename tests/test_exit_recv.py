@@ -147,7 +147,8 @@ SCRIPTS = {
         child = os.fork()
         if child == 0:
             try: pyspin.recv.Stream(pool)
-            except (pyspin.Stopped, pyspin.errors.ForkedError): pass
+            except pyspin.ForkedError: pass
+            else: sys.exit("a stream without threads")
             stream.stop()
             del stream
             gc.collect()

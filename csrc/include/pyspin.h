@@ -123,7 +123,8 @@ int spn_allocator_set_numa_node(spn_allocator *mmap, int node);
  * buffers in transparent huge pages if they fill one. The pool goes on without
  * refills when `threads` has been stopped, and in a forked child.
  * -EINVAL unless lower <= upper, initial <= max_free, low_water <= initial;
- * -ENOMEM; SPN_ESTOPPED if `threads` has been stopped or is a parent's. */
+ * -ENOMEM; SPN_ESTOPPED if `threads` has been stopped; SPN_EFORKED if it is a
+ * parent's. */
 int spn_allocator_new_pool(spn_threads *threads, size_t lower, size_t upper,
                            size_t max_free, size_t initial, size_t low_water,
                            spn_allocator *base, spn_allocator **out);
@@ -308,7 +309,8 @@ typedef struct {
 
 /* A stream whose readers will all live on the least loaded thread of
  * `threads`, feeding `ring`. allocator NULL: malloc. 0 and a reference;
- * -EINVAL, -ENOMEM, SPN_ESTOPPED if the pool or the ring has been stopped. */
+ * -EINVAL, -ENOMEM, SPN_ESTOPPED if the pool or the ring has been stopped,
+ * SPN_EFORKED if they are a parent's. */
 int spn_stream_new(spn_threads *threads, const spn_stream_config *config,
                    spn_allocator *allocator, spn_ring *ring, spn_stream **out);
 

@@ -10,7 +10,7 @@ child = os.fork()
 if child == 0:
     try:
         pyspin.MemoryPool(threads, 1, 100, 2, 2, 1)
-    except pyspin.Stopped:
+    except pyspin.ForkedError:
         os._exit(0)
     os._exit(1)
 _, status = os.waitpid(child, 0)

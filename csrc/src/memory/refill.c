@@ -13,6 +13,7 @@
 
 #include "base/fork.h"
 #include "base/loop.h"
+#include "base/threads.h"
 
 struct spni_refill {
     spni_task task;
@@ -94,7 +95,7 @@ int spni_refill_new(spn_threads *threads, spn_allocator *pool,
     if (refill->loop == NULL) {
         pthread_mutex_destroy(&refill->lock);
         free(refill);
-        return SPN_ESTOPPED;
+        return spni_threads_is_forked(threads) ? SPN_EFORKED : SPN_ESTOPPED;
     }
     *out = refill;
     return 0;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/threads.h"
 #include "spead/delivery.h"
 #include "spead/feed.h"
 
@@ -230,7 +231,7 @@ int spn_stream_new(spn_threads *threads, const spn_stream_config *config,
     return 0;
 
 leave_ring:
-    code = SPN_ESTOPPED;
+    code = spni_threads_is_forked(threads) ? SPN_EFORKED : SPN_ESTOPPED;
     spni_ring_leave(ring);
     spn_ring_unref(ring);
 fini_stream:
