@@ -162,3 +162,9 @@ def test_group_refuses_an_incomplete_heap() -> None:
 
 def test_repr_names_the_heap() -> None:
     assert "IncompleteHeap 3: 12 bytes" in repr(incomplete())
+
+
+@pytest.mark.parametrize("kind", [pyspin.recv.Heap, pyspin.recv.IncompleteHeap])
+def test_heaps_are_not_made(kind: type[Any]) -> None:
+    with pytest.raises(TypeError, match="taken from a stream"):
+        kind()

@@ -56,10 +56,13 @@ class _AnyHeap:
 
     __slots__ = ("__weakref__", "_buffer", "_heap", "_owner")
 
-    # Only `wrap` makes heaps; it fills these without the cost of calling an __init__.
     _buffer: Any
     _heap: Any
     _owner: Any
+
+    def __init__(self) -> None:
+        """Refuse: only `wrap` makes heaps, and it does not call this."""
+        raise TypeError(f"a {type(self).__name__} is taken from a stream, not made")
 
     @property
     def cnt(self) -> int:
@@ -177,7 +180,7 @@ class IncompleteHeap(_AnyHeap):
     """A heap of which packets are missing; only streams with contiguous_only=False give it.
 
     Its payload cannot be read, so `get_items` gives the immediate items alone and there are
-    no descriptors: `ItemGroup.update` refuses it.
+    no descriptors: `ItemGroup.update` refuses it. Any thread may use it.
     """
 
     __slots__ = ()

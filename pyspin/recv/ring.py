@@ -21,7 +21,8 @@ class Ring(HeapSource):
     stream a heap came through. It ends when its last stream has. While it is full the
     readers of its streams are suspended, and nothing is dropped.
 
-    `capacity` is in heaps.
+    `capacity` is in heaps; `ValueError` unless it is 1 or more. Any number of threads may use
+    it. In a forked child taking raises `ForkedError`.
     """
 
     def __init__(self, capacity: int = 4) -> None:

@@ -45,7 +45,11 @@ def _deadline(timeout: float | None) -> float | None:
 
 
 class HeapSource:
-    """A queue of received heaps. Any number of threads may take from it."""
+    """A queue of received heaps. Any number of threads may take from it.
+
+    In a forked child, whose parent's threads fill it, every call that takes raises
+    `ForkedError`.
+    """
 
     _ring: Any
 
@@ -81,7 +85,8 @@ class HeapSource:
     def get_many(self, max_count: int, *, timeout: float | None = None) -> list[AnyHeap]:
         """Take up to `max_count` heaps, waiting for the first; one call for small heaps.
 
-        Raises what `get` raises. The list is never empty.
+        Raises what `get` raises, and `ValueError` for a count below 1. The list is never
+        empty.
         """
         deadline = _deadline(timeout)
         while True:
@@ -143,7 +148,8 @@ class HeapSource:
     @property
     def fd(self) -> int:
         """A file descriptor that polls readable exactly while `get_nowait` would not raise
-        `Empty`, and for ever after the end. Not to be read or closed.
+        `Empty`, and for ever after the end. Not to be read or closed. It is made when it is
+        first asked for: `OSError` when there are no descriptors left.
         """
         return check(lib.spn_ring_fd(self._ring))
 

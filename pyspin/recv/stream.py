@@ -74,7 +74,9 @@ class Stream(HeapSource):
     from it, `ring_heaps` does not count, and each heap has this stream's `tag`.
     `allocator` is as `set_memory_allocator` before the first packet.
 
-    Raises `ValueError` for numbers out of range, `Stopped` if the pool has been stopped.
+    Raises `TypeError` and `ValueError` for arguments of the wrong type or range, `Stopped` if
+    the pool or the ring has been stopped, `ForkedError` if they are those of a parent
+    process.
     """
 
     # The defaults of the contract (seed 002); the UDP ones are of the same age.
@@ -366,13 +368,16 @@ class Stream(HeapSource):
             packet_ring.add(self._stream, options)
 
     def set_memory_allocator(self, allocator: MemoryAllocator) -> None:
-        """Take the payloads of heaps that begin from now on from `allocator`."""
+        """Take the payloads of heaps that begin from now on from `allocator`.
+
+        Raises `TypeError` unless it is a `MemoryAllocator`.
+        """
         lib.spn_stream_set_allocator(self._stream, _pointer(allocator))
 
     def set_memcpy(self, id: int) -> None:
         """Copy into heaps that begin from now on by MEMCPY_STD or MEMCPY_NONTEMPORAL.
 
-        Raises `ValueError` for another number.
+        Raises `ValueError` for another number, `TypeError` for what is none.
         """
         number = integer("id", id, -INT_MAX)
         if lib.spn_stream_set_memcpy(self._stream, number) < 0:
