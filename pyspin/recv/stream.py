@@ -79,7 +79,7 @@ class Stream(HeapSource):
     process.
     """
 
-    # The defaults of the contract (seed 002); the UDP ones are of the same age.
+    # Those of the API that is kept, spead2 1.6.
     DEFAULT_MAX_HEAPS: ClassVar[int] = 4
     DEFAULT_RING_HEAPS: ClassVar[int] = 4
     DEFAULT_UDP_MAX_SIZE: ClassVar[int] = 9200
