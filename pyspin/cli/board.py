@@ -92,14 +92,16 @@ def board(
     seed: int,
 ) -> None:
     """Serve virtual SpiNNaker boards: SCAMPs that answer SCP on loopback."""
+    if triads and hardware != "5":
+        raise click.UsageError("--triads joins SpiNN-5 boards")
     geometry = torus_of(*triads) if triads else geometry_of(int(hardware))
-    way = Impairment(
-        loss=loss, duplication=duplication, reordering=reordering, latency=latency / 1e3
-    )
     with ExitStack() as stack:
         served = []
         for number, address in enumerate(addresses(host, boards, len(geometry.boards))):
             try:
+                way = Impairment(
+                    loss=loss, duplication=duplication, reordering=reordering, latency=latency / 1e3
+                )
                 one = VirtualBoard(
                     geometry,
                     host=address,
@@ -114,6 +116,8 @@ def board(
                 )
             except OSError as error:
                 raise click.ClickException(f"{address}:{port}: {error}") from None
+            except ValueError as error:
+                raise click.UsageError(str(error)) from None
             stack.callback(one.close)
             served.append(one)
         for one in served:
@@ -125,9 +129,10 @@ def addresses(host: str, count: int, step: int) -> list[str]:
     """Return the first address of each of `count` machines of `step` boards."""
     try:
         first = ipaddress.IPv4Address(host)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--host") from None
-    return [str(first + step * number) for number in range(count)]
+        return [str(first + step * number) for number in range(count)]
+    except ValueError:
+        problem = f"there are no IPv4 addresses for {count * step} boards from {host} on"
+        raise click.BadParameter(problem, param_hint="--host") from None
 
 
 def watch(boards: Sequence[VirtualBoard]) -> None:
