@@ -7,7 +7,7 @@ import math
 import operator
 from typing import Any, TypeVar
 
-__all__ = ["index", "instance", "integer", "member", "octets", "seconds"]
+__all__ = ["index", "instance", "integer", "member", "octets", "rate", "seconds"]
 
 T = TypeVar("T")
 
@@ -42,6 +42,17 @@ def seconds(name: str, value: float, most: float = math.inf) -> float:
         raise ValueError(f"{name} must be at least 0, not {value!r}")
     if value > most:
         raise ValueError(f"{name} must be at most {most:g} seconds, not {value!r}")
+    return value
+
+
+def rate(name: str, value: float) -> float:
+    """Return a rate from 0 to 1; otherwise TypeError or ValueError."""
+    try:
+        fits = 0 <= value <= 1
+    except TypeError:
+        raise TypeError(f"{name} must be a number, not {value!r}") from None
+    if not fits:
+        raise ValueError(f"{name} must be from 0 to 1, not {value!r}")
     return value
 
 

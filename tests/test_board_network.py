@@ -88,5 +88,5 @@ def test_rates_are_checked(name: str, rate: float) -> None:
 
 @pytest.mark.parametrize("name", ["latency", "jitter", "reorder_delay"])
 def test_times_are_checked(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be at least 0 seconds, not -1"):
+    with pytest.raises(ValueError, match=f"{name} must be at least 0, not -1"):
         Impairment(**{name: -1})

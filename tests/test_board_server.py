@@ -261,7 +261,7 @@ def test_a_torus_has_an_address_for_each_board(host: socket.socket) -> None:
         ({"hardware": 4}, "hardware must be 3 or 5, not 4"),
         ({"busy": 1.5}, "busy must be from 0 to 1, not 1.5"),
         ({"tags": 0}, "tags must be at least 1, not 0"),
-        ({"service_time": -1.0}, "service_time must be at least 0 seconds, not -1.0"),
+        ({"service_time": -1.0}, "service_time must be at least 0, not -1.0"),
         ({"dead_chips": [(0, 0)]}, "dead_chips must not have an Ethernet chip"),
     ],
 )

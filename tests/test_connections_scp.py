@@ -134,7 +134,7 @@ def test_the_chip_of_a_connection_can_be_told_later(plain):
         assert ours.get_scp_data(request, 1, 2)[8:10] == bytes([2, 1])
         assert request.sdp_header.source_chip_x == 0
         assert ours.get_scp_data(request, 1, 2)[8:10] == bytes([2, 1])
-        with pytest.raises(ValueError, match="coordinates"):
+        with pytest.raises(ValueError, match="x must be at most 255"):
             ours.update_chip_coordinates(256, 0)
         assert isinstance(ours, AbstractSCPConnection)
 

@@ -96,7 +96,7 @@ def test_a_buffer_that_does_not_fit_is_refused(connection: SCAMPConnection) -> N
             read_memory(connection, 0, 0, 0, 4, out=out)
     with pytest.raises(ValueError, match="data must be C-contiguous"):
         write_memory(connection, 0, 0, 0, np.zeros(8, np.uint8)[::2])
-    with pytest.raises(ValueError, match="length must be in"):
+    with pytest.raises(ValueError, match="length must be at least 0"):
         fill_memory(connection, 0, 0, 0, 1, -4)
 
 

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from pyspin.arguments import integer
+
 __all__ = ["Geometry", "Place", "geometry_of", "torus_of"]
 
 Place = tuple[int, int]
@@ -105,8 +107,7 @@ def geometry_of(hardware: int) -> Geometry:
 
 def torus_of(width: int, height: int) -> Geometry:
     """Return the geometry of `width` by `height` triads of SpiNN-5 boards, joined at the edges."""
-    if width < 1 or height < 1 or width > 21 or height > 21:
-        raise ValueError(f"triads must be 1 to 21 each way, not {width!r} by {height!r}")
+    width, height = integer("width", width, 1, 21), integer("height", height, 1, 21)
     across, up = 12 * width, 12 * height
     origins = [
         (12 * i + x, 12 * j + y) for i in range(width) for j in range(height) for x, y in TRIAD

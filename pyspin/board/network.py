@@ -12,9 +12,14 @@ import random
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from pyspin.arguments import rate, seconds
+
 __all__ = ["Impairment", "Line", "LineCounts"]
 
 T = TypeVar("T")
+
+MAX_DELAY = 1e6
+"""Seconds that a datagram can be held back, and a board can take over a request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +41,9 @@ class Impairment:
 
     def __post_init__(self) -> None:
         for name in ("loss", "duplication", "reordering"):
-            rate = getattr(self, name)
-            if not 0.0 <= rate <= 1.0:
-                raise ValueError(f"{name} must be from 0 to 1, not {rate!r}")
+            rate(name, getattr(self, name))
         for name in ("latency", "jitter", "reorder_delay"):
-            seconds = getattr(self, name)
-            if not 0.0 <= seconds < float("inf"):
-                raise ValueError(f"{name} must be at least 0 seconds, not {seconds!r}")
+            seconds(name, getattr(self, name), MAX_DELAY)
 
     @property
     def transparent(self) -> bool:

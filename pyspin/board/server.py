@@ -11,17 +11,18 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import NamedTuple
 
+from ..arguments import index, instance, integer, rate, seconds
 from ..messages import CPUState
 from .boot_rom import BOOT_PORT, BootRom
 from .cores import Core
 from .geometry import Geometry, Place, geometry_of
-from .machine import Machine
+from .machine import CORES, Machine
 from .model import Board, Message
-from .network import Impairment
+from .network import MAX_DELAY, Impairment
 from .port import Port, bound, taken
 from .stats import BoardStats
 
@@ -81,16 +82,24 @@ class VirtualBoard:
 
         Raises ValueError for a setting out of range, OSError if an address is taken.
         """
-        check(busy=busy, tags=tags, service_time=service_time)
+        rate("busy", busy)
+        tags = integer("tags", tags, 1)
+        seconds("service_time", service_time, MAX_DELAY)
+        port = integer("port", port, 0, 0xFFFF)
+        boot_port = integer("boot_port", boot_port, 0, 0xFFFF)
+        check_impairments(requests=requests, replies=replies)
         geometry = hardware if isinstance(hardware, Geometry) else geometry_of(hardware)
         hosts = addresses(geometry, host)
-        dead = frozenset(dead_chips)
+        dead = frozenset((x, y) for x, y in numbers("dead_chips", dead_chips, 2))
+        links = [(x, y, link) for x, y, link in numbers("dead_links", dead_links, 3)]
+        for *_, link in links:
+            integer("dead_links", link, 0, 5)
         if not dead.isdisjoint(hosts):
             raise ValueError(f"dead_chips must not have an Ethernet chip: {sorted(hosts)}")
         self._machine = Machine(
-            geometry.without(dead, dead_links),
+            geometry.without(dead, links),
             addresses={place: at.packed for place, at in hosts.items()},
-            cores=cores,
+            cores=counted(cores),
             boot_time=int(time.time()),
             booted=booted,
         )
@@ -184,6 +193,7 @@ class VirtualBoard:
         self, *, requests: Impairment | None = None, replies: Impairment | None = None
     ) -> None:
         """Change what the network does from now on; None leaves a direction as it is."""
+        check_impairments(requests=requests, replies=replies)
         with self._lock:
             for port in self._ports.values():
                 port.requests.impairment = requests or port.requests.impairment
@@ -297,18 +307,39 @@ def guarded(function: Callable[[Message], None]) -> Callable[[Message], None]:
 
 def addresses(geometry: Geometry, host: str) -> dict[Place, ipaddress.IPv4Address]:
     """Return the address of each board of a machine: consecutive ones."""
-    first = ipaddress.IPv4Address(host)
+    instance("host", host, str)
+    try:
+        first = ipaddress.IPv4Address(host)
+        _ = first + (len(geometry.boards) - 1)
+    except ValueError:
+        raise ValueError(f"host must be an IPv4 address, not {host!r}") from None
     return {place: first + number for number, place in enumerate(geometry.boards)}
 
 
-def check(*, busy: float, tags: int, service_time: float) -> None:
-    """Raise ValueError for a setting of a board that is out of range."""
-    if not 0.0 <= busy <= 1.0:
-        raise ValueError(f"busy must be from 0 to 1, not {busy!r}")
-    if tags < 1:
-        raise ValueError(f"tags must be at least 1, not {tags!r}")
-    if not 0.0 <= service_time < float("inf"):
-        raise ValueError(f"service_time must be at least 0 seconds, not {service_time!r}")
+def check_impairments(**ways: Impairment | None) -> None:
+    """Raise TypeError naming what is neither an Impairment nor None."""
+    for name, way in ways.items():
+        if way is not None:
+            instance(name, way, Impairment)
+
+
+def counted(cores: int | Mapping[Place, int]) -> int | Mapping[Place, int]:
+    """Return numbers of cores, each of them checked."""
+    if isinstance(cores, Mapping):
+        return {place: integer("cores", count, 1, CORES) for place, count in cores.items()}
+    return integer("cores", cores, 1, CORES)
+
+
+def numbers(name: str, given: Iterable[Sequence[int]], size: int) -> list[tuple[int, ...]]:
+    """Return tuples of so many numbers; otherwise TypeError or ValueError naming them."""
+    what = f"{name} must be a list of tuples of {size} numbers, not {given!r}"
+    try:
+        tuples = [tuple(index(name, number) for number in each) for each in given]
+    except TypeError:
+        raise TypeError(what) from None
+    if any(len(each) != size for each in tuples):
+        raise ValueError(what)
+    return tuples
 
 
 def wait_readable(fds: list[int], timeout: float | None) -> set[int]:

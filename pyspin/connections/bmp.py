@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pyspin.arguments import integer
+
 from .scamp import SCP_SCAMP_PORT, SCAMPConnection
+
+_MAX_BOARD = 23  # of a frame
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,10 @@ class BMPConnection(SCAMPConnection):
     """A connection to a BMP, which answers SCP as chip (0, 0)."""
 
     def __init__(self, connection_data: BMPConnectionData, **settings: Any) -> None:
-        port = connection_data.port_num
+        port, boards = connection_data.port_num, connection_data.boards
+        if not isinstance(boards, Iterable):
+            raise TypeError(f"boards must be a list of numbers, not {boards!r}")
+        self._boards = tuple(integer("boards", board, 0, _MAX_BOARD) for board in boards)
         super().__init__(
             0,
             0,
@@ -31,7 +38,6 @@ class BMPConnection(SCAMPConnection):
             remote_port=SCP_SCAMP_PORT if port is None else port,
             **settings,
         )
-        self._boards = tuple(connection_data.boards)
 
     @property
     def boards(self) -> Sequence[int]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pyspin._ffi import check, ffi, lib, own
+from pyspin.arguments import integer
 from pyspin.messages import (
     FloodFillEnd,
     FloodFillStart,
@@ -27,6 +28,7 @@ Progress = Callable[[int, int], Any]
 _SLICE_MS = 50
 _MEMORY_END = 1 << 32
 _DATA_MAX = 256
+_LINK_MAX = 5
 _COMMANDS = {
     lib.SPN_TRANSFER_READ: ("Read memory", "CMD_READ"),
     lib.SPN_TRANSFER_WRITE: ("Write memory", "CMD_WRITE"),
@@ -108,7 +110,7 @@ class BulkTransfer:
         cpu: int = 0,
     ) -> None:
         """Fill `length` bytes with a 32-bit word; address and length are multiples of 4."""
-        _check_range("word", word, 0xFFFFFFFF)
+        word = integer("word", word, 0, 0xFFFFFFFF)
         _check_words(base_address, length)
         self._add(connection, lib.SPN_TRANSFER_FILL, x, y, cpu, base_address, length, word=word)
 
@@ -125,7 +127,7 @@ class BulkTransfer:
         out: B | None = None,
     ) -> B | bytearray:
         """Read the memory of the neighbour of chip (x, y) over a link, 0 to 5, in words."""
-        _check_range("link", link, 5)
+        link = integer("link", link, 0, _LINK_MAX)
         _check_words(base_address, length)
         into = _output(length, out)
         view = ffi.from_buffer("uint8_t[]", into, require_writable=True)
@@ -145,7 +147,7 @@ class BulkTransfer:
         cpu: int = 0,
     ) -> None:
         """Write the memory of the neighbour of chip (x, y) over a link, 0 to 5, in words."""
-        _check_range("link", link, 5)
+        link = integer("link", link, 0, _LINK_MAX)
         view = _input(data)
         _check_words(base_address, len(view))
         self._add(
@@ -190,20 +192,16 @@ class BulkTransfer:
         link: int = 0,
         word: int = 0,
     ) -> None:
-        _check_range("x", x, 255)
-        _check_range("y", y, 255)
-        _check_range("cpu", cpu, 31)
-        _check_range("base_address", address, _MEMORY_END - 1)
-        _check_range("length", length, _MEMORY_END)
+        address, length = _address(address), _length(length)
         if address + length > _MEMORY_END:
             raise ValueError(f"{length} bytes from {address:#x} go beyond 32-bit addresses")
         transfer = ffi.new(
             "spn_transfer *",
             {
                 "kind": kind,
-                "x": x,
-                "y": y,
-                "cpu": cpu,
+                "x": integer("x", x, 0, 255),
+                "y": integer("y", y, 0, 255),
+                "cpu": integer("cpu", cpu, 0, 31),
                 "link": link,
                 "address": address,
                 "word": word,
@@ -224,6 +222,8 @@ class BulkTransfer:
         listens, retries used up by the board's answers) or ConnectionClosedError. What a signal
         handler or `progress` raises ends the run; `run` may be called again to go on.
         """
+        if progress is not None and not callable(progress):
+            raise TypeError(f"progress must be callable, not {progress!r}")
         left, noted = 0, -1
         while left or noted < len(self._kept):
             noted = len(self._kept)
@@ -360,7 +360,7 @@ def flood_fill(
     `data` is whole words, at most 65 280 bytes (255 blocks). Nothing is started. None of the
     requests may be executed twice, so each lost one is waited for until its time is up.
     """
-    size = memoryview(data).nbytes
+    size = len(_input(data))
     if not 0 < size <= _FLOOD_MAX:
         raise ValueError(f"data must have 4 to {_FLOOD_MAX} bytes, not {size}")
     _check_words(base_address, size)
@@ -387,10 +387,10 @@ def _ask(connection: Any, request: Any) -> None:
 
 
 def _output(length: int, out: B | None) -> B | bytearray:
-    _check_range("length", length, _MEMORY_END)
+    length = _length(length)
     if out is None:
         return bytearray(length)
-    view = memoryview(out)  # type: ignore[arg-type]
+    view = _view("out", out)
     if view.nbytes != length:
         raise ValueError(f"out must have {length} bytes, not {view.nbytes}")
     if view.readonly or not view.c_contiguous:
@@ -399,19 +399,29 @@ def _output(length: int, out: B | None) -> B | bytearray:
 
 
 def _input(data: Buffer) -> Any:
-    view = memoryview(data)
+    view = _view("data", data)
     if not view.c_contiguous:
         raise ValueError("data must be C-contiguous")
     return ffi.from_buffer("uint8_t[]", view)
 
 
-def _check_range(name: str, value: int, most: int) -> None:
-    if not 0 <= value <= most:
-        raise ValueError(f"{name} must be in 0..{most:#x}, not {value}")
+def _view(name: str, value: Any) -> memoryview:
+    try:
+        return memoryview(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a buffer, not {value!r}") from None
+
+
+def _address(address: int) -> int:
+    return integer("base_address", address, 0, _MEMORY_END - 1)
+
+
+def _length(length: int) -> int:
+    return integer("length", length, 0, _MEMORY_END)
 
 
 def _check_words(address: int, length: int) -> None:
-    if address % 4 or length % 4:
+    if (_address(address) | _length(length)) % 4:
         raise ValueError(
             f"base_address and length must be multiples of 4, not {address:#x} and {length}"
         )

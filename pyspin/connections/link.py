@@ -13,7 +13,10 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from pyspin._ffi import check, ffi, lib, own
+from pyspin.arguments import index, instance, integer, seconds
 from pyspin.messages import ConnectionClosedError, SpinnakerIOError
+
+from .udp import UDPConnection
 
 
 class Share:
@@ -37,8 +40,10 @@ _shares: MutableMapping[Any, Share] = WeakKeyDictionary()
 def link_of(connection: Any) -> Any:
     """Return the ``spn_link *`` of one of pyspin's own connections.
 
-    ConnectionClosedError if it is closed, SpinnakerIOError if it has no remote address.
+    ConnectionClosedError if it is closed, SpinnakerIOError if it has no remote address,
+    TypeError if it is not one of ours.
     """
+    instance("connection", connection, UDPConnection)
     with _lock:
         link = _links.get(connection)
         if link is None:
@@ -99,31 +104,37 @@ def window_config(
     probe: bool = False,
 ) -> Any:
     """Return a checked ``spn_window_config *``."""
-    if n_channels is not None and not 1 <= n_channels <= _CHANNELS_MAX:
-        raise ValueError(f"n_channels must be None or in 1..{_CHANNELS_MAX}, not {n_channels}")
-    waits = intermediate_channel_waits
-    if waits is not None and waits < 0:
-        raise ValueError(f"intermediate_channel_waits must be None or at least 0, not {waits}")
-    if waits is not None and n_channels is not None and waits >= n_channels:
-        raise ValueError(
-            f"intermediate_channel_waits must be less than n_channels={n_channels}, not {waits}"
-        )
-    if n_retries < 0:
-        raise ValueError(f"n_retries must be at least 0, not {n_retries}")
-    if not 0 < packet_timeout < _TIMEOUT_MAX:
+    channels, waits = _AUTOMATIC_CHANNELS, _SLIDING_WAITS
+    if intermediate_channel_waits is not None:
+        waits = index("intermediate_channel_waits", intermediate_channel_waits)
+        if waits < 0:
+            raise ValueError(f"intermediate_channel_waits must be at least 0, not {waits}")
+    if n_channels is not None:
+        channels = integer("n_channels", n_channels, 1, _CHANNELS_MAX)
+        if waits >= channels:
+            raise ValueError(
+                f"intermediate_channel_waits must be less than n_channels={channels}, not {waits}"
+            )
+    retries = index("n_retries", n_retries)
+    if retries < 0:
+        raise ValueError(f"n_retries must be at least 0, not {retries}")
+    if not seconds("packet_timeout", packet_timeout, _TIMEOUT_MAX) > 0:
         raise ValueError(f"packet_timeout must be positive seconds, not {packet_timeout}")
     return ffi.new(
         "spn_window_config *",
         {
-            "channels": n_channels or 0,
-            "waits": -1 if n_channels is None or waits is None else waits,
-            "retries": min(n_retries, _RETRIES_MAX),
+            "channels": channels,
+            "waits": waits if channels else _SLIDING_WAITS,
+            "retries": min(retries, _RETRIES_MAX),
             "timeout_ns": max(1, int(packet_timeout * 1e9)),
             "probe": probe,
         },
     )
 
 
+# What the window takes for None.
+_AUTOMATIC_CHANNELS = 0
+_SLIDING_WAITS = -1
 # A window cannot use more than half of the 16-bit sequence numbers; attempts are counted in
 # 16 bits too.
 _CHANNELS_MAX = 16384

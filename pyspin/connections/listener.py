@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pyspin.arguments import integer, seconds
 
 from .abstract import Listenable
 from .delivery import Delivery, logger
@@ -24,6 +27,8 @@ _MAX_BACKLOG = 1 << 18
 _BUFFER_SIZE = 64 << 20
 # For ever, to threads and selectors that take no more.
 _MAX_TIMEOUT = threading.TIMEOUT_MAX / 2
+# More would only wait for the interpreter.
+_MAX_THREADS = 1024
 # The C queue must take the largest datagram.
 _MIN_BUFFER_SIZE = 1 << 17
 
@@ -71,20 +76,14 @@ class ConnectionListener(threading.Thread, Generic[T]):
         max_backlog: int = _MAX_BACKLOG,
         buffer_size: int = _BUFFER_SIZE,
     ) -> None:
-        if n_processes < 1:
-            raise ValueError(f"n_processes must be at least 1, not {n_processes}")
-        if not timeout >= 0:
-            raise ValueError(f"timeout must be at least 0 seconds, not {timeout}")
-        if max_backlog < 1:
-            raise ValueError(f"max_backlog must be at least 1, not {max_backlog}")
-        if buffer_size < _MIN_BUFFER_SIZE:
-            raise ValueError(f"buffer_size must be at least {_MIN_BUFFER_SIZE}, not {buffer_size}")
+        n_threads = integer("n_processes", n_processes, 1, _MAX_THREADS)
+        max_backlog = integer("max_backlog", max_backlog, 1, sys.maxsize)
         name = f"listener of {connection}"
         super().__init__(name=name, daemon=True)
         self._connection = connection
-        self._wait = min(timeout, _MAX_TIMEOUT)
-        self._buffer_size = buffer_size
-        self._delivery = Delivery(n_processes, ordered, max_backlog, name)
+        self._wait = min(seconds("timeout", timeout), _MAX_TIMEOUT)
+        self._buffer_size = integer("buffer_size", buffer_size, _MIN_BUFFER_SIZE, sys.maxsize)
+        self._delivery = Delivery(n_threads, ordered, max_backlog, name)
         self._n_messages = 0
         self._n_undelivered = 0
         self._failure: Exception | None = None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+from pyspin.arguments import integer
 from pyspin.messages import AbstractSCPRequest, SCPResult, scp_result
 
 from . import bulk
@@ -62,9 +63,7 @@ class SCAMPConnection(SDPConnection, AbstractSCPConnection):
 
     def update_chip_coordinates(self, x: int, y: int) -> None:
         """Set the coordinates, once the machine has told them."""
-        if (x | y) & ~0xFF:
-            raise ValueError(f"chip coordinates must be in 0..255, not ({x}, {y})")
-        self._chip_x, self._chip_y = x, y
+        self._chip_x, self._chip_y = integer("x", x, 0, 0xFF), integer("y", y, 0, 0xFF)
 
     def get_scp_data(
         self, scp_request: AbstractSCPRequest[Any], x: int | None = None, y: int | None = None
@@ -73,8 +72,8 @@ class SCAMPConnection(SDPConnection, AbstractSCPConnection):
 
         By default that is this connection's chip. SpiNNMan's requests will do as well.
         """
-        x = self._chip_x if x is None else x
-        y = self._chip_y if y is None else y
+        x = self._chip_x if x is None else integer("x", x, 0, 0xFF)
+        y = self._chip_y if y is None else integer("y", y, 0, 0xFF)
         # Asked this way because isinstance of an abstract class costs more than the rendering.
         render = getattr(scp_request, "datagram_from", None)
         if render is not None:

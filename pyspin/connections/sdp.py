@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pyspin.arguments import integer
 from pyspin.messages import SDPMessage
 
 from .decoding import decoded_by
@@ -33,9 +34,9 @@ class SDPConnection(UDPConnection):
         remote_port: int | None = None,
         **settings: Any,
     ) -> None:
+        self._chip_x = 0 if chip_x is None else integer("chip_x", chip_x, 0, 0xFF)
+        self._chip_y = 0 if chip_y is None else integer("chip_y", chip_y, 0, 0xFF)
         super().__init__(local_host, local_port, remote_host, remote_port, **settings)
-        self._chip_x = 0 if chip_x is None else chip_x
-        self._chip_y = 0 if chip_y is None else chip_y
 
     @decoded_by(decode_sdp)
     def receive_sdp_message(self, timeout: float | None = None) -> SDPMessage:

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from pyspin.arguments import instance, integer, seconds
 from pyspin.messages import (
     ConnectionClosedError,
     NobodyListensError,
@@ -73,13 +74,11 @@ class UDPConnection(Connection):
         self._is_closed = False
         self._process = os.getpid()
         self._remote: Address | None = None
-        _check_port("local_port", local_port)
-        _check_port("remote_port", remote_port)
-        if not 0 < receive_buffer_size <= _RECEIVE_BUFFER_MAX:
-            raise ValueError(
-                f"receive_buffer_size must be in 1..{_RECEIVE_BUFFER_MAX}, "
-                f"not {receive_buffer_size}"
-            )
+        _check_host("local_host", local_host)
+        _check_host("remote_host", remote_host)
+        local_port = _checked_port("local_port", local_port)
+        remote_port = _checked_port("remote_port", remote_port)
+        size = integer("receive_buffer_size", receive_buffer_size, 1, _RECEIVE_BUFFER_MAX)
         family, local, remote = _addresses(local_host, local_port, remote_host, remote_port)
         try:
             self._socket = socket.socket(family, socket.SOCK_DGRAM)
@@ -87,7 +86,7 @@ class UDPConnection(Connection):
             raise _io_error("open", error) from error
         try:
             self._socket.setblocking(False)
-            _set_receive_buffer(self._socket, receive_buffer_size)
+            _set_receive_buffer(self._socket, size)
             self._socket.bind(local)
             if remote is not None:
                 self._socket.connect(remote)
@@ -190,7 +189,8 @@ class UDPConnection(Connection):
 
         Also true when it would not wait but raise, because the connection is closed.
         """
-        return self._is_closed or self._wait(select.POLLIN, deadline_of(timeout))
+        deadline = time.monotonic() + seconds("timeout", timeout)
+        return self._is_closed or self._wait(select.POLLIN, deadline)
 
     def get_receive_method(self) -> Callable[[], Any]:
         """Return `receive`, for a listener."""
@@ -205,11 +205,17 @@ class UDPConnection(Connection):
         """
         if self._remote is None and not self._is_closed:
             raise SpinnakerIOError("not connected to a remote host; use send_to", errno.ENOTCONN)
-        self._send(lambda: self._socket.send(data))
+        try:
+            self._send(lambda: self._socket.send(data))
+        except TypeError:
+            _refuse_data(data)
 
     def send_to(self, data: bytes, address: Address) -> None:
         """Send a datagram to (address, port)."""
-        self._send(lambda: self._socket.sendto(data, address))
+        try:
+            self._send(lambda: self._socket.sendto(data, address))
+        except (TypeError, OverflowError):
+            _refuse_data(data, address)
 
     def _send(self, give: Callable[[], int]) -> None:
         while True:
@@ -274,9 +280,22 @@ class UDPConnection(Connection):
         return f"<{type(self).__name__} {local} <-> {remote}{state}>"
 
 
-def _check_port(name: str, port: int | None) -> None:
-    if port is not None and not 0 <= port <= 0xFFFF:
-        raise ValueError(f"{name} must be None or in 0..65535, not {port}")
+def _check_host(name: str, host: str | None) -> None:
+    if host is not None:
+        instance(name, host, str)
+
+
+def _checked_port(name: str, port: int | None) -> int | None:
+    return None if port is None else integer(name, port, 0, 0xFFFF)
+
+
+def _refuse_data(data: bytes, address: object = None) -> NoReturn:
+    """Raise TypeError naming which of the two the socket did not take."""
+    try:
+        memoryview(data)
+    except TypeError:
+        raise TypeError(f"data must be bytes-like, not {data!r}") from None
+    raise TypeError(f"address must be (host, port), not {address!r}") from None
 
 
 def _text(address: Address) -> str:
@@ -327,12 +346,10 @@ def _io_error(operation: str, error: OSError) -> SpinnakerIOError:
 
 
 def deadline_of(timeout: float | None) -> float | None:
-    """Return when a timeout ends on the monotonic clock. ValueError if it is negative."""
+    """Return when a timeout ends on the monotonic clock. TypeError or ValueError if it is none."""
     if timeout is None:
         return None
-    if not timeout >= 0:
-        raise ValueError(f"timeout must be at least 0 seconds, not {timeout}")
-    return time.monotonic() + timeout
+    return time.monotonic() + seconds("timeout", timeout)
 
 
 def seconds_left(deadline: float | None) -> float | None:
