@@ -141,6 +141,14 @@ static int best_nontemporal(void)
 
 #endif
 
+spni_copy spni_copy_nontemporal(int width, const char **name)
+{
+    if (width > best_nontemporal())
+        return NULL;
+    *name = nontemporal[width].name;
+    return nontemporal[width].copy;
+}
+
 const char *spn_memcpy_nontemporal_name(void)
 {
     return nontemporal[best_nontemporal()].name;

@@ -19,4 +19,8 @@ void spni_copy_plainly(void *restrict to, const void *restrict from,
 /* The one behind SPN_MEMCPY_STD. */
 spni_copy spni_copy_cached(void);
 
+/* Those that SPN_MEMCPY_NONTEMPORAL chooses the last of, from 0 on, each wider
+ * than the one before; NULL: the processor has no more. */
+spni_copy spni_copy_nontemporal(int width, const char **name);
+
 #endif
