@@ -36,8 +36,9 @@ void spni_sequel_learn(spni_sequel *sequel, spni_assembly *assembly,
     sequel->assembly = assembly;
     assembly->sequel_version = 0;
     /* The end of a stream and an impossible HEAP_LEN are to be seen at each
-     * packet. */
+     * packet, and an empty payload may have no memory to be copied to. */
     if (length > SPNI_SEQUEL_HEADER_MAX || assembly->is_end
+        || packet->payload_length == 0
         || spni_assembly_contradicts(assembly, packet->heap_length))
         return;
     if (sequel->version == 0 || sequel->header_length != length
