@@ -4,6 +4,7 @@
 #include "driver.h"
 
 #include "../c/check.h"
+#include "../c/compare.h"
 #include "../c/spead_build.h"
 #include "spead/table.h"
 
@@ -104,30 +105,6 @@ static void make_expected(const uint8_t *data, size_t size)
 
 /* ---- through a stream ---- */
 
-static void compare(const spn_heap *left, const spn_heap *right)
-{
-    CHECK_EQ(left->cnt, right->cnt);
-    CHECK_EQ(left->heap_length, right->heap_length);
-    CHECK_EQ(left->received_length, right->received_length);
-    CHECK_EQ(left->is_contiguous, right->is_contiguous);
-    CHECK_EQ(left->is_start_of_stream, right->is_start_of_stream);
-    CHECK_EQ(left->is_end_of_stream, right->is_end_of_stream);
-    CHECK_EQ(left->item_count, right->item_count);
-    for (size_t i = 0; i < left->item_count; i++) {
-        CHECK_EQ(left->items[i].id, right->items[i].id);
-        CHECK_EQ(left->items[i].value, right->items[i].value);
-        CHECK_EQ(left->items[i].length, right->items[i].length);
-    }
-    CHECK_EQ(left->range_count, right->range_count);
-    for (size_t i = 0; i < left->range_count; i++) {
-        CHECK_EQ(left->ranges[i].begin, right->ranges[i].begin);
-        CHECK_EQ(left->ranges[i].end, right->ranges[i].end);
-    }
-    CHECK_EQ(left->payload_length, right->payload_length);
-    CHECK(left->payload_length == 0
-          || memcmp(left->payload, right->payload, left->payload_length) == 0);
-}
-
 static void run_stream(const uint8_t *data, size_t size)
 {
     spn_stream_config config = {
@@ -145,7 +122,7 @@ static void run_stream(const uint8_t *data, size_t size)
     CHECK_EQ(spn_stream_add_memory_reader(stream, data, size), 0);
     while (spn_ring_pop(ring, WAIT_MS, &heap, 1) == 1) {
         CHECK(count < expected_count);
-        compare(&expected[count++]->fields, heap);
+        compare_heaps(&expected[count++]->fields, heap);
         spn_heap_unref(heap);
     }
     CHECK_EQ(count, expected_count);
