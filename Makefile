@@ -95,7 +95,7 @@ $(OUT)/test_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(LIBRARY)
 	@echo "CC $@"
 	@$(CC) $(ALL_CFLAGS) $< $(LIBRARY) -o $@
 
-$(OUT)/fuzz_%: tests/fuzz/fuzz_%.c $(wildcard tests/fuzz/*.h) $(LIBRARY)
+$(OUT)/fuzz_%: tests/fuzz/fuzz_%.c $(wildcard tests/fuzz/*.h tests/c/*.h) $(LIBRARY)
 	@echo "CC $@"
 	@$(CC) $(ALL_CFLAGS) $< $(LIBRARY) -o $@
 
