@@ -11,7 +11,7 @@
 #include <pthread.h>
 
 #include "base/event.h"
-#include "spead/encode.h"
+#include "spead/packets.h"
 
 /* A heap in flight. */
 typedef struct spni_job {
