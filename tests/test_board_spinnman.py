@@ -248,6 +248,33 @@ def test_routes(connect: Connect) -> None:
     transceiver.control_sync(True)
 
 
+BAD_NETWORKS: dict[str, dict[str, Any]] = {
+    "loss": {"requests": Impairment(loss=0.01), "replies": Impairment(loss=0.01)},
+    "duplication": {"requests": Impairment(duplication=0.1)},
+    "reordering": {"requests": Impairment(reordering=0.1), "replies": Impairment(reordering=0.1)},
+    "latency": {"replies": Impairment(latency=0.001, jitter=0.001)},
+    "busy": {"busy": 0.01},
+    "limited input": {"service_time": 60e-6},
+}
+
+
+@pytest.mark.parametrize("name", BAD_NETWORKS)
+def test_the_transceiver_works_through_a_bad_network(
+    connect: Connect, tmp_path: Path, name: str
+) -> None:
+    board, transceiver, machine = connect(3, seed=4, **BAD_NETWORKS[name])
+    assert machine.n_chips == 4
+    data = random.Random(1).randbytes(10_003)
+    transceiver.write_memory(1, 1, 0x60300003, data)
+    assert board.read_memory(1, 1, 0x60300003, len(data)) == data
+    assert bytes(transceiver.read_memory(1, 1, 0x60300003, len(data))) == data
+    binary = tmp_path / "app.aplx"
+    binary.write_bytes(bytes(range(64)))
+    subsets = CoreSubsets([CoreSubset(0, 0, [1]), CoreSubset(1, 1, [3])])
+    transceiver.execute_flood(subsets, str(binary), APP)
+    assert transceiver.get_core_state_count(APP, CPUState.RUNNING) == 2
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -237,15 +237,16 @@ def test_a_single_piece_may_be_given_as_numbers():
 
 @given(byte, st.lists(st.tuples(byte, byte, word), min_size=1, max_size=7))
 @settings(max_examples=30)
-def test_host_reads_have_the_bytes_of_spinnman(sequence, pieces):
+def test_host_reads_go_both_ways(sequence, pieces):
     columns = [list(column) for column in zip(*pieces, strict=True)]
     ours = messages.HostDataRead(len(pieces), sequence, *columns)
     theirs = peer_commands.HostDataRead(len(pieces), sequence, *columns)
     assert ours.bytestring == theirs.bytestring
-    back = read_eieio_command_message(theirs.bytestring)
-    assert (back.n_requests, back.sequence_no) == (len(pieces), sequence)
-    for index, piece in enumerate(pieces):
-        assert (back.channel(index), back.region_id(index), back.space_read(index)) == piece
+    other = peer.read_eieio_command_message(ours.bytestring, 0)
+    for back in (read_eieio_command_message(theirs.bytestring), other):
+        assert (back.n_requests, back.sequence_no) == (len(pieces), sequence)
+        for index, piece in enumerate(pieces):
+            assert (back.channel(index), back.region_id(index), back.space_read(index)) == piece
 
 
 @given(byte, byte, st.lists(word, max_size=20))

@@ -156,6 +156,27 @@ def test_sdram_releases_have_the_bytes_of_spinnman(x, y, app_id):
         assert mine == other
 
 
+@settings(max_examples=15)
+@given(
+    st.sampled_from(list(messages.PowerCommand)),
+    st.lists(board, min_size=1, max_size=4, unique=True),
+    st.integers(0, 65).map(float),
+)
+def test_power_has_the_bytes_of_spinnman(command, boards, delay):
+    ours = messages.SetPower(command, boards, delay=delay)
+    theirs = peer.SetPower(peer_enums.PowerCommand(command.value), boards, delay=delay)
+    mine, other = render(ours, theirs)
+    assert mine == other
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 2), word, word, board)
+def test_fpga_writes_have_the_bytes_of_spinnman(fpga, register, value, number):
+    args = (fpga, register, value, number)
+    mine, other = render(messages.WriteFPGARegister(*args), peer.WriteFPGARegister(*args))
+    assert mine == other
+
+
 def body(request):
     """Return command, three arguments and data of a request."""
     packed = request.datagram()
@@ -406,6 +427,17 @@ def test_both_forms_of_version_are_read(where, buffer_size, built, number):
 
 
 @settings(max_examples=15)
+@given(byte, byte, byte, byte, word, st.tuples(byte, byte, byte))
+def test_versions_of_a_bmp_are_read_as_by_spinnman(block, frame, can, number, built, version):
+    text = "{}.{}.{}".format(*version).encode()
+    payload = struct.pack("<4BHHI", block, frame, can, number, 256, 0xFFFF, built)
+    raw = reply(payload + b"BC&MP/Spin5-BMP\0" + text + b"\0")
+    mine, other = both(messages.BMPGetVersion(0), peer.BMPGetVersion(0), raw)
+    for name in ("name", "hardware", "version_number", "version_string", "x", "y", "p"):
+        assert getattr(mine.version_info, name) == getattr(other.version_info, name), name
+
+
+@settings(max_examples=15)
 @given(
     st.integers(0, 18),
     st.integers(0, 63),
@@ -494,9 +526,8 @@ def test_words_are_read_as_by_spinnman(value):
         else:
             assert mine.route == value
     name, args, field = cases[3]
-    mine = getattr(messages, name)(*args).get_scp_response()
-    mine.read_bytestring(raw, 2)
-    assert getattr(mine, field) == value
+    mine, other = both(getattr(messages, name)(*args), getattr(peer, name)(*args), raw)
+    assert getattr(mine, field) == getattr(other, field) == value
     count = messages.CountState(0, 0, 1, messages.CPUState.READY)
     mine, other = both(count, peer.CountState(0, 0, 1, PeerState.READY), raw)
     assert mine.count == other.count == value

@@ -106,6 +106,21 @@ def test_boot_messages_are_big_endian_as_spinnman_sends_them():
             messages.SpinnakerBootMessage.from_bytestring(cut)
 
 
+@given(
+    st.sampled_from(list(messages.SpinnakerBootOpCode)),
+    st.tuples(*[st.integers(0, 0xFFFFFFFF)] * 3),
+    st.one_of(st.none(), st.binary(min_size=1, max_size=1024)),
+)
+@settings(max_examples=30)
+def test_boot_messages_have_the_bytes_of_spinnman(opcode, operands, data):
+    ours = messages.SpinnakerBootMessage(opcode, *operands, data)
+    theirs = PeerBootMessage(PeerOpCode(opcode.value), *operands, data)
+    assert ours.bytestring == theirs.bytestring
+    back = messages.SpinnakerBootMessage.from_bytestring(theirs.bytestring)
+    assert (back.opcode, back.data) == (opcode, data)
+    assert (back.operand_1, back.operand_2, back.operand_3) == operands
+
+
 def test_errors_are_also_the_built_in_ones():
     timeout = messages.SpinnakerTimeoutError("read", 0.5)
     assert isinstance(timeout, TimeoutError)
