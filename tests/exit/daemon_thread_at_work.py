@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Leave while daemon threads allocate and make pools."""
 
+import contextlib
 import threading
 
 import pyspin
@@ -11,7 +12,8 @@ started = threading.Barrier(3)
 def work():
     started.wait()
     while True:
-        with pyspin.ThreadPool(1) as threads:
+        with contextlib.suppress(pyspin.Stopped), pyspin.ThreadPool(1) as threads:
+            # At exit all threads are stopped, these too.
             pool = pyspin.MemoryPool(threads, 1, 100_000, 8, 4, 4)
             pool.warn_on_empty = False
             for _ in range(10):
