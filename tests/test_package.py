@@ -58,7 +58,9 @@ def loaded():
 before = loaded()
 {DOORS}
 known = before | set(sys.stdlib_module_names)
-print(sorted(loaded() - known - {{"pyspin", "cffi", "_cffi_backend", "numpy"}}))
+theirs = {{"pyspin", "cffi", "_cffi_backend", "numpy"}}
+theirs |= {{name for name in loaded() if "cython" in name}}  # numpy's, before 2.0
+print(sorted(loaded() - known - theirs))
 """
 
 

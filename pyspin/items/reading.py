@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -158,9 +158,8 @@ def _is_unicode(array: npt.NDArray[Any]) -> bool:
         return all(_is_unicode(array[name]) for name in dtype.names or ())
     if dtype.kind != "U":
         return True
-    points = (
-        np.ascontiguousarray(array).reshape(-1).view(np.dtype("u4").newbyteorder(dtype.byteorder))
-    )
+    wire = np.dtype("u4").newbyteorder(cast("Any", dtype.byteorder))
+    points = np.ascontiguousarray(array).reshape(-1).view(wire)
     return not len(points) or int(points.max()) <= sys.maxunicode
 
 
