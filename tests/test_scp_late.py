@@ -13,7 +13,13 @@ import pytest
 from scp_peer import Peer, Request
 
 from pyspin._ffi import lib
-from pyspin.connections import BulkTransfer, SCAMPConnection, SCPRequestPipeLine, link_driver
+from pyspin.connections import (
+    BulkTransfer,
+    SCAMPConnection,
+    SCPRequestPipeLine,
+    link_driver,
+    method_driver,
+)
 from pyspin.messages import ReadMemory, SendSignal, Signal
 
 TIMEOUT = 0.02
@@ -254,6 +260,28 @@ def test_after_an_interrupt_no_request_gets_the_answer_of_another(
         pipeline.finish()
         assert answers[1] == b"\x01"
         assert answers[3] == b"\x03"
+
+
+def test_an_offer_that_was_interrupted_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Peer() as peer, connected(peer) as connection:
+        pipeline = SCPRequestPipeLine(Duck(connection), n_channels=2, packet_timeout=TIMEOUT)
+        answers: list[Any] = []
+
+        def signal() -> None:
+            pipeline.send_request(SendSignal(30, Signal.SYNC0), answers.append, print)
+
+        with monkeypatch.context() as patch:
+            offer = InterruptedLib("spn_window_offer").spn_window_offer
+            patch.setattr(method_driver, "_offer", offer)
+            signal()  # the first number is 0
+            with pytest.raises(KeyboardInterrupt):
+                signal()
+        for _ in range(4):
+            signal()
+            select.select([], [], [], 2 * TIMEOUT)
+        pipeline.finish()
+        assert len(answers) == len(peer.requests) == 5
+        assert pipeline.statistics["in_progress"] == 0
 
 
 def test_a_pipeline_that_is_dropped_does_not_keep_its_connection() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import struct
@@ -18,6 +19,8 @@ from pyspin.connections import SCAMPConnection, SCPRequestPipeLine, TokenBucket
 from pyspin.messages import (
     ConnectionClosedError,
     ReadMemory,
+    SendSignal,
+    Signal,
     SpinnakerIOError,
     SpinnakerTimeoutError,
     UnexpectedResponseCodeError,
@@ -222,6 +225,63 @@ def test_a_lost_request_is_overtaken_by_three(kind: str, peer: Peer) -> None:
         assert client.pipeline.n_resent == 1
         assert client.pipeline.n_timeouts == 0
         assert client.pipeline.statistics["resent_overtaken"] == 1
+
+
+@pytest.mark.parametrize("harmless", [False, True])
+def test_only_what_does_no_harm_is_sent_again_early(kind: str, peer: Peer, harmless: bool) -> None:
+    class Own(SendSignal):
+        is_idempotent = harmless
+
+    peer.behave = lambda it: [] if it.number == 0 else peer.obey(it)
+    with Client(kind, peer.port, n_channels=8, packet_timeout=0.3) as client:
+        for _ in range(8):
+            client.pipeline.send_request(Own(30, Signal.SYNC0), None, client.complain)
+        client.pipeline.finish()
+        assert client.errors == []
+        statistics = client.pipeline.statistics
+        assert statistics["resent_overtaken"] == harmless
+        assert statistics["timeouts"] == (not harmless)
+
+
+def test_the_counters_count_the_answer_in_hand(kind: str, peer: Peer) -> None:
+    with Client(kind, peer.port, n_channels=1) as client:
+        seen: list[tuple[int, int]] = []
+
+        def look(response: Any) -> None:
+            statistics = client.pipeline.statistics
+            seen.append((statistics["replies"], statistics["in_progress"]))
+
+        for _ in range(3):
+            request = ReadMemory((0, 0, 0), peer.base, 4)
+            client.pipeline.send_request(request, look, client.complain)
+        client.pipeline.finish()
+        assert seen == [(1, 0), (2, 0), (3, 0)]
+
+
+def test_repeated_answers_are_late_whenever_they_come(kind: str, peer: Peer) -> None:
+    peer.behave = lambda it: 2 * peer.obey(it)
+    with Client(kind, peer.port, n_channels=2) as client:
+
+        def complain(*_: Any) -> None:
+            raise RuntimeError("from the error callback")
+
+        def fail(response: Any) -> None:
+            raise KeyError
+
+        for _ in range(4):
+            request = ReadMemory((0, 0, 0), peer.base, 4)
+            with contextlib.suppress(RuntimeError):
+                client.pipeline.send_request(request, fail, complain)
+        while client.pipeline.statistics["in_progress"]:
+            with contextlib.suppress(RuntimeError):
+                client.pipeline.finish()
+        client.read()
+        client.pipeline.finish()
+        assert len(client.answers) == 1
+        statistics = client.pipeline.statistics
+        count = len(peer.requests)
+        assert statistics["replies"] == statistics["requests"] == statistics["sent"] == count
+        assert count - 1 <= statistics["ignored_late"] <= count  # all was over before the last
 
 
 def test_what_nobody_asked_for_is_ignored(kind: str, peer: Peer, memory: bytes) -> None:
@@ -594,9 +654,9 @@ def test_channels_are_found_automatically(kind: str, peer: Peer) -> None:
 
 def use_up_numbers(pipeline: SCPRequestPipeLine, count: int) -> None:
     """Take and forget sequence numbers without sending anything."""
-    window = pipeline._driver.window
+    window = pipeline._driver._window
     for i in range(count):
-        assert lib.spn_window_offer(window, 1, 1 << 40, False) >= 0, i
+        assert lib.spn_window_submit(window, 1 << 40, bytes(26), 26, False) >= 0, i
         lib.spn_window_forget(window, 1 << 40)
 
 

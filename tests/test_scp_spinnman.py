@@ -104,6 +104,12 @@ def test_undefined_codes_and_runts_harm_nobody_else(connection: Any, read: Any, 
     peer.behave = behave
     pipeline = connections.SCPRequestPipeLine(connection, 8, 7)
     assert read_all(pipeline, read, peer) == []
+    statistics = pipeline.statistics
+    if isinstance(connection, SCAMPConnection):  # it raises for both
+        assert statistics["ignored_malformed"] == 2 * len(peer.requests)
+    else:
+        assert statistics["ignored_malformed"] == 0
+        assert statistics["ignored_short"] == statistics["ignored_unknown"] == len(peer.requests)
 
 
 def test_their_exceptions_reach_the_error_callback(connection: Any, peer: Peer) -> None:

@@ -649,30 +649,40 @@ int spn_window_submit(spn_window *window, uint64_t token, const uint8_t *bytes,
 /* The rest is for a driver that has the bytes of its requests itself. */
 
 enum {
-    SPN_WINDOW_FLEW = 0x10000, /* to be sent at once; counts as sent */
-    SPN_WINDOW_FULL = 0x20000, /* the next will not be taken at once */
+    SPN_WINDOW_ENDED = 0x10000,    /* the reply has ended its request */
+    SPN_WINDOW_FULL = 0x20000,     /* the next request will be refused */
+    SPN_WINDOW_DUE = 0x40000,      /* spn_window_step has something to do */
+    SPN_WINDOW_HELD = 0x80000,     /* it is to be sent when a step says so */
+    SPN_WINDOW_REFUSED = 0x100000, /* the window is full; it was not taken */
 };
 
-/* Take a request; tokens are even. Its sequence number with SPN_WINDOW_...
- * or-ed to it, or -EAGAIN when the window is full. If it did not fly,
- * spn_window_step tells when. now_ns 0, here and below: ask the clock. */
-int spn_window_offer(spn_window *window, uint64_t now_ns, uint64_t token,
-                     bool may_repeat);
+/* Take in that a request was `answered` with RC_OK (its sequence number; -1:
+ * none), as spn_window_match does, then take a request. Its sequence number,
+ * which is also its token, with the flags or-ed to it; it counts as sent unless
+ * it is HELD. now_ns 0, here and below: ask the clock. */
+int spn_window_offer(spn_window *window, uint64_t now_ns, int answered);
 
-/* Take in a reply that the driver has decoded. The token of the request that
- * it ends, of this window or another of the same sequence numbers; 1 is added
- * to it when spn_window_step has something to do. -1 when there is none: it
- * was ignored, or will lead to another sending; spn_window_step is due. */
-int64_t spn_window_match(spn_window *window, uint64_t now_ns,
-                         uint16_t sequence, uint16_t code);
+/* Take in a reply that the driver has decoded: ENDED, DUE or both. The request
+ * may be of another window of the same sequence numbers. If it has not ended,
+ * the reply was ignored, or will lead to another sending. */
+int spn_window_match(spn_window *window, uint64_t now_ns, uint16_t sequence,
+                     uint16_t code);
 
-/* Let time pass. The tokens of up to `count` requests to be sent now; they
+/* Let time pass. The numbers of up to `count` requests to be sent now; they
  * count as sent. *wait_ns is the time until the next step at the latest. There
  * may be requests for spn_window_pop. When some are out of time it is 0 first:
  * look for replies; if none is there (no spn_window_match comes between), the
  * next step ends them or sends them again. */
-int spn_window_step(spn_window *window, uint64_t now_ns, uint64_t *tokens,
+int spn_window_step(spn_window *window, uint64_t now_ns, uint16_t *sequences,
                     int count, uint64_t *wait_ns);
+
+/* Of the requests that later ones have overtaken, the number of the next that
+ * may be sent again before its time if it does no harm when it is executed
+ * twice; -1 when there is no other. Asked once of each, before a step. */
+int spn_window_doubt(spn_window *window);
+
+/* The request does no harm when it is executed twice. */
+void spn_window_repeat(spn_window *window, uint16_t sequence);
 
 /* End all requests with this status. */
 void spn_window_fail(spn_window *window, int status);

@@ -95,6 +95,13 @@ def new_window(
     return own(out[0], lib.spn_window_free)
 
 
+def stats_of(window: Any) -> Any:
+    """Return the counters of a window as they are now, a ``spn_window_stats *``."""
+    stats = ffi.new("spn_window_stats *")
+    lib.spn_window_read_stats(window, stats)
+    return stats
+
+
 def window_config(
     n_channels: int | None,
     intermediate_channel_waits: int | None,

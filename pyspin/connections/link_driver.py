@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from pyspin._ffi import check, ffi, lib
 from pyspin.messages import ConnectionClosedError, SpinnakerIOError
 
-from .link import link_of, new_window, sequences_of_link
+from .link import link_of, new_window, sequences_of_link, stats_of
 from .outcomes import Deliverer, Outcome, Record, Settings
 from .window_errors import error_of
 
@@ -26,11 +26,13 @@ _PAD = 2
 class LinkDriver(Deliverer):
     """Sends at once, receives in batches."""
 
+    n_malformed = 0  # the window sees every datagram and counts those itself
+
     def __init__(self, connection: Any, settings: Settings) -> None:
         super().__init__(connection)
         self._timeout = settings[3]
         self._link = link_of(connection)
-        self.window = new_window(sequences_of_link(self._link), *settings)
+        self._window = new_window(sequences_of_link(self._link), *settings)
         self._get_scp_data = connection.get_scp_data
         self._records: dict[int, Record] = {}
         self._token = 0
@@ -49,19 +51,21 @@ class LinkDriver(Deliverer):
             may_repeat = request.is_idempotent
         except AttributeError:
             may_repeat = lib.spn_scp_may_repeat(data, len(data))
-        link, window, records = self._link, self.window, self._records
+        link, window, records = self._link, self._window, self._records
         while True:
             # First, and never the same again: a signal may interrupt the next lines.
             token = self._token
             self._token = token + 1
-            records[token] = (request, callback, error_callback)
+            records[token] = (request, callback, error_callback, data)
             sequence = lib.spn_link_send(link, window, token, data, len(data), may_repeat)
             if sequence >= 0:
                 break
             del records[token]
             if sequence != -errno.EAGAIN:
                 _raise(sequence, data)
-            self.deliver(self._wait(True))
+            self._ready.extend(self._wait(True))
+            if not self._is_delivering:
+                self.deliver_ready()
         try:
             set_sequence = request.set_sequence
         except AttributeError:
@@ -76,13 +80,15 @@ class LinkDriver(Deliverer):
             self._ready.extend(self._wait(False) or self._interrupted())
             self.deliver_ready()
 
+    def stats(self) -> Any:
+        """Return the counters of the window."""
+        return stats_of(self._window)
+
     def _interrupted(self) -> list[Outcome]:
         """Take the requests that the window knows nothing of: an exception of a signal handler
         has come between the window's word and their records.
         """
-        stats = ffi.new("spn_window_stats *")
-        lib.spn_window_read_stats(self.window, stats)
-        if stats.in_progress:
+        if self.stats().in_progress:
             return []
         if outcomes := self._wait(False):  # of what another thread received just now
             return outcomes
@@ -98,7 +104,7 @@ class LinkDriver(Deliverer):
         """
         count = lib.spn_link_run(
             self._link,
-            self.window,
+            self._window,
             _WAIT_MS,
             until_room,
             self._outcomes,

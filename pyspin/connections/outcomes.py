@@ -6,11 +6,11 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-# A request with its two callbacks.
-Record = tuple[Any, Any, Any]
+# A request with its two callbacks, and its datagram.
+Record = tuple[Any, Any, Any, bytes]
 # What became of it: an error or None, then the datagram of the reply and the offset of the SDP
 # header in it.
 Outcome = tuple[Record, "BaseException | None", bytes, int]
@@ -26,19 +26,19 @@ class Deliverer:
         self._ready: deque[Outcome] = deque()
         self._is_delivering = False
 
-    def deliver(self, outcomes: Iterable[Outcome]) -> None:
-        """Call back, or, inside a callback, leave that to the call that is under way."""
-        self._ready.extend(outcomes)
-        if not self._is_delivering:
-            self.deliver_ready()
+    def deliver(self, record: Record, error: BaseException | None, raw: bytes, offset: int) -> None:
+        """Call back, or, inside a callback, leave that to the call that is under way.
 
-    def deliver_ready(self) -> None:
-        """Call back for all that is there. What an error callback raises passes through."""
+        What an error callback raises passes through.
+        """
         ready = self._ready
-        was_delivering, self._is_delivering = self._is_delivering, True
+        if self._is_delivering:
+            ready.append((record, error, raw, offset))
+            return
+        self._is_delivering = True
         try:
-            while ready:
-                (request, callback, error_callback), error, raw, offset = ready.popleft()
+            while True:
+                request, callback, error_callback, _ = record
                 try:
                     if error is not None:
                         raise error
@@ -48,6 +48,20 @@ class Deliverer:
                         callback(response)
                 except Exception as caught:
                     self.report(request, error_callback, caught)
+                if not ready:
+                    return
+                record, error, raw, offset = ready.popleft()
+        finally:
+            self._is_delivering = False
+
+    def deliver_ready(self) -> None:
+        """Call back for all that is there, inside a callback too."""
+        was_delivering = self._is_delivering
+        try:
+            while self._ready:
+                record, error, raw, offset = self._ready.popleft()
+                self._is_delivering = False
+                self.deliver(record, error, raw, offset)
         finally:
             self._is_delivering = was_delivering
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from pyspin._ffi import ffi, lib
+from pyspin._ffi import ffi
 
 from .link_driver import LinkDriver
 from .method_driver import MethodDriver
@@ -115,12 +115,12 @@ class SCPRequestPipeLine:
     @property
     def n_channels(self) -> int:
         """The requests that may be in progress at a time; as it is now if found automatically."""
-        return int(self._stats().channels)
+        return int(self._driver.stats().channels)
 
     @property
     def n_resent(self) -> int:
         """How often a request was sent again, for any reason."""
-        return int(self._stats().resent)
+        return int(self._driver.stats().resent)
 
     @property
     def n_retry_code_resent(self) -> int:
@@ -128,7 +128,7 @@ class SCPRequestPipeLine:
 
         These answers are RC_LEN, RC_TIMEOUT, RC_P2P_TIMEOUT, RC_P2P_NOREPLY and RC_P2P_BUSY.
         """
-        return int(self._stats().resent_retry_code)
+        return int(self._driver.stats().resent_retry_code)
 
     @property
     def n_timeouts(self) -> int:
@@ -136,18 +136,14 @@ class SCPRequestPipeLine:
 
         A request that is sent again because three later ones were answered is no timeout.
         """
-        return int(self._stats().timeouts)
+        return int(self._driver.stats().timeouts)
 
     @property
     def statistics(self) -> dict[str, int]:
         """All counters of the window, by the names that ``docs/scp.md`` explains."""
-        stats = self._stats()
-        return {name: int(getattr(stats, name)) for name, _ in ffi.typeof(stats[0]).fields}
-
-    def _stats(self) -> Any:
-        stats = ffi.new("spn_window_stats *")
-        lib.spn_window_read_stats(self._driver.window, stats)
-        return stats
+        stats = self._driver.stats()
+        counters = {name: int(getattr(stats, name)) for name, _ in ffi.typeof(stats[0]).fields}
+        return {**counters, "ignored_malformed": self._driver.n_malformed}
 
 
 def _is_ours(connection: Any) -> bool:

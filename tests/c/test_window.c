@@ -496,57 +496,186 @@ static void test_a_forked_child_does_not_wait_for_a_lost_thread(void)
 
 static void test_useless_replies_do_not_stop_time(void)
 {
-    uint64_t tokens[4], wait_ns;
+    uint16_t again[4];
+    uint64_t wait_ns;
     open_window(2, 0);
-    spn_window_offer(window, now, 4, true);
+    spn_window_offer(window, now, -1);
     now += TIMEOUT;
     int steps = 0;
-    while (spn_window_step(window, now, tokens, 4, &wait_ns) == 0) {
-        CHECK_EQ(spn_window_match(window, now, 40000, SPNI_RC_OK), -1);
+    while (spn_window_step(window, now, again, 4, &wait_ns) == 0) {
+        CHECK_EQ(spn_window_match(window, now, 40000, SPNI_RC_OK),
+                 SPN_WINDOW_DUE);
         CHECK(++steps < 100);
     }
     CHECK_EQ(stats().timeouts, 1);
     close_window();
 }
 
+enum { FLAGS = ~0xffff };
+
 static void test_a_driver_may_keep_the_bytes(void)
 {
-    uint64_t tokens[4], wait_ns;
+    uint16_t again[4];
+    uint64_t wait_ns;
     open_window(2, 0);
-    int code = spn_window_offer(window, now, 4, true);
+    int code = spn_window_offer(window, now, -1);
     uint16_t number = (uint16_t)code;
-    CHECK_EQ(code & ~0xffff, SPN_WINDOW_FLEW);
-    CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 0);
+    CHECK_EQ(code & FLAGS, 0);
+    CHECK_EQ(spn_window_step(window, now, again, 4, &wait_ns), 0);
     CHECK_EQ(wait_ns, TIMEOUT);
-    CHECK_EQ(spn_window_match(window, now, number, SPNI_CMD_READ), -1);
+    CHECK_EQ(spn_window_match(window, now, number, SPNI_CMD_READ),
+             SPN_WINDOW_DUE);
     CHECK_EQ(stats().ignored_command, 1);
-    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_P2P_BUSY), -1);
-    CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 0);
+    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_P2P_BUSY),
+             SPN_WINDOW_DUE);
+    CHECK_EQ(spn_window_step(window, now, again, 4, &wait_ns), 0);
     CHECK_EQ(wait_ns, 100 * MS);
     now += wait_ns;
-    CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 0);
+    CHECK_EQ(spn_window_step(window, now, again, 4, &wait_ns), 0);
     CHECK_EQ(wait_ns, 0);
-    CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 1);
-    CHECK_EQ(tokens[0], 4);
-    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK), 4);
-    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK), -1);
+    CHECK_EQ(spn_window_step(window, now, again, 4, &wait_ns), 1);
+    CHECK_EQ(again[0], number);
+    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK),
+             SPN_WINDOW_ENDED);
+    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK),
+             SPN_WINDOW_DUE);
     CHECK_EQ(stats().ignored_late, 1);
-    spn_window_offer(window, now, 6, true);
-    code = spn_window_offer(window, now, 8, true);
-    CHECK_EQ(code & ~0xffff, SPN_WINDOW_FLEW | SPN_WINDOW_FULL);
-    CHECK_ERR(spn_window_offer(window, now, 10, true), -EAGAIN);
+    uint16_t first = (uint16_t)spn_window_offer(window, now, -1);
+    code = spn_window_offer(window, now, -1);
+    CHECK_EQ(code & FLAGS, SPN_WINDOW_FULL);
+    CHECK_EQ(spn_window_offer(window, now, -1), SPN_WINDOW_REFUSED);
     now += TIMEOUT;
-    CHECK_EQ(spn_window_match(window, now, (uint16_t)code, SPNI_RC_OK), 9);
-    CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 0);
-    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK), -1);
-    CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 0);
-    CHECK_EQ(spn_window_step(window, now, tokens, 4, &wait_ns), 1);
-    CHECK_EQ(tokens[0], 6);
-    spn_window_offer(window, now, 10, true);
-    spn_window_forget(window, 10);
+    CHECK_EQ(spn_window_match(window, now, (uint16_t)code, SPNI_RC_OK),
+             SPN_WINDOW_ENDED | SPN_WINDOW_DUE);
+    CHECK_EQ(spn_window_step(window, now, again, 4, &wait_ns), 0);
+    CHECK_EQ(spn_window_match(window, now, number, SPNI_RC_OK),
+             SPN_WINDOW_DUE);
+    CHECK_EQ(spn_window_step(window, now, again, 4, &wait_ns), 0);
+    CHECK_EQ(spn_window_step(window, now, again, 4, &wait_ns), 1);
+    CHECK_EQ(again[0], first);
+    code = spn_window_offer(window, now, -1);
+    spn_window_forget(window, (uint16_t)code);
     CHECK_EQ(stats().in_progress, 1);
     spn_window_fail(window, -EIO);
-    CHECK_EQ(only().token, 6);
+    CHECK_EQ(only().sequence, first);
+    close_window();
+}
+
+static void test_an_answer_may_come_with_the_next_offer(void)
+{
+    open_window(2, 1);
+    int first = spn_window_offer(window, now, -1) & 0xffff;
+    int second = spn_window_offer(window, now, -1) & 0xffff;
+    CHECK_EQ(spn_window_offer(window, now, -1), SPN_WINDOW_REFUSED);
+    int third = spn_window_offer(window, now, first);
+    CHECK_EQ(third & FLAGS, SPN_WINDOW_ENDED | SPN_WINDOW_FULL);
+    CHECK_EQ(stats().replies, 1);
+    /* One that was answered before makes no room. */
+    CHECK_EQ(spn_window_offer(window, now, first),
+             SPN_WINDOW_REFUSED | SPN_WINDOW_DUE);
+    CHECK_EQ(stats().ignored_late, 1);
+    CHECK_EQ(spn_window_offer(window, now, second) & FLAGS,
+             SPN_WINDOW_ENDED | SPN_WINDOW_FULL);
+    CHECK_EQ(stats().in_progress, 2);
+    close_window();
+}
+
+static void test_an_answer_makes_no_room_while_the_window_drains(void)
+{
+    open_window(2, 0);
+    int first = spn_window_offer(window, now, -1) & 0xffff;
+    int second = spn_window_offer(window, now, -1) & 0xffff;
+    CHECK_EQ(spn_window_offer(window, now, first),
+             SPN_WINDOW_REFUSED | SPN_WINDOW_ENDED);
+    CHECK_EQ(spn_window_offer(window, now, second) & FLAGS, SPN_WINDOW_ENDED);
+    close_window();
+}
+
+/* Send eight and answer all but the first: it has been overtaken. */
+static uint16_t overtake_first(void)
+{
+    int numbers[8];
+    for (int i = 0; i < 8; i++)
+        numbers[i] = spn_window_offer(window, now, -1) & 0xffff;
+    for (int i = 1; i < 7; i++)
+        spn_window_match(window, now, (uint16_t)numbers[i], SPNI_RC_OK);
+    CHECK_EQ(spn_window_match(window, now, (uint16_t)numbers[7], SPNI_RC_OK),
+             SPN_WINDOW_ENDED | SPN_WINDOW_DUE);
+    return (uint16_t)numbers[0];
+}
+
+static void test_a_driver_is_asked_whether_to_repeat(void)
+{
+    uint16_t again[4];
+    uint64_t wait_ns;
+    open_window(8, 7);
+    uint16_t lost = overtake_first();
+    CHECK_EQ(spn_window_doubt(window), lost);
+    CHECK_EQ(spn_window_doubt(window), -1);
+    spn_window_repeat(window, lost);
+    CHECK_EQ(spn_window_step(window, now, again, 4, &wait_ns), 1);
+    CHECK_EQ(again[0], lost);
+    CHECK_EQ(stats().resent_overtaken, 1);
+    CHECK_EQ(spn_window_match(window, now, lost, SPNI_RC_OK), SPN_WINDOW_ENDED);
+    spn_window_repeat(window, lost);
+    CHECK_EQ(stats().in_progress, 0);
+    close_window();
+}
+
+static void test_what_a_driver_does_not_repeat_waits_for_its_timeout(void)
+{
+    uint16_t again[4];
+    uint64_t wait_ns;
+    open_window(8, 7);
+    uint16_t lost = overtake_first();
+    CHECK_EQ(spn_window_doubt(window), lost);
+    CHECK_EQ(spn_window_step(window, now, again, 4, &wait_ns), 0);
+    CHECK_EQ(wait_ns, TIMEOUT);
+    CHECK_EQ(spn_window_doubt(window), -1);
+    now += TIMEOUT;
+    spn_window_step(window, now, again, 4, &wait_ns);
+    CHECK_EQ(spn_window_step(window, now, again, 4, &wait_ns), 1);
+    CHECK_EQ(again[0], lost);
+    CHECK_EQ(stats().timeouts, 1);
+    CHECK_EQ(stats().resent_overtaken, 0);
+    close_window();
+}
+
+static void test_a_window_repeats_only_its_own(void)
+{
+    uint16_t again[4];
+    uint64_t wait_ns;
+    open_window(8, 7);
+    spn_window *other;
+    CHECK_EQ(spn_window_new(&window->config, sequences, &other), 0);
+    uint16_t lost = overtake_first();
+    spn_window_repeat(other, lost);
+    spn_window_repeat(other, 40000);
+    CHECK_EQ(spn_window_step(window, now, again, 4, &wait_ns), 0);
+    spn_window_free(other);
+    close_window();
+}
+
+/* What flew before a loss made the window smaller leaves no room to fly. */
+static void test_what_may_not_fly_is_held(void)
+{
+    uint16_t again[8];
+    uint64_t wait_ns;
+    open_window(8, 7);
+    overtake_first(); /* the size is 7 now, one flies */
+    for (int i = 0; i < 6; i++)
+        CHECK_EQ(spn_window_offer(window, now, -1) & SPN_WINDOW_HELD, 0);
+    int held = spn_window_offer(window, now, -1);
+    CHECK_EQ(held & FLAGS, SPN_WINDOW_HELD | SPN_WINDOW_FULL);
+    held &= 0xffff;
+    /* Not sent, so not to be answered. */
+    CHECK_EQ(spn_window_match(window, now, (uint16_t)held, SPNI_RC_OK),
+             SPN_WINDOW_DUE);
+    CHECK_EQ(spn_window_step(window, now, again, 8, &wait_ns), 0);
+    CHECK_EQ(spn_window_match(window, now, (uint16_t)(held - 1), SPNI_RC_OK),
+             SPN_WINDOW_ENDED | SPN_WINDOW_DUE);
+    CHECK_EQ(spn_window_step(window, now, again, 8, &wait_ns), 1);
+    CHECK_EQ(again[0], held);
     close_window();
 }
 
@@ -748,6 +877,12 @@ int main(void)
     test_a_forked_child_does_not_wait_for_a_lost_thread();
     test_useless_replies_do_not_stop_time();
     test_a_driver_may_keep_the_bytes();
+    test_an_answer_may_come_with_the_next_offer();
+    test_an_answer_makes_no_room_while_the_window_drains();
+    test_a_driver_is_asked_whether_to_repeat();
+    test_what_a_driver_does_not_repeat_waits_for_its_timeout();
+    test_a_window_repeats_only_its_own();
+    test_what_may_not_fly_is_held();
     test_an_overrun_board_settles_at_its_best_rate();
     test_losses_do_not_wait_for_timeouts();
     test_automatic_channels_grow_while_replies_come();

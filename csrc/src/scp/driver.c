@@ -57,30 +57,6 @@ static uint64_t or_clock(uint64_t now_ns)
     return now_ns ? now_ns : spni_now_ns();
 }
 
-/* Send the request at once, if nothing is in its way. */
-static bool fly_locked(spn_window *window, uint64_t now_ns, uint64_t token)
-{
-    spni_request *first;
-    bool flies = spni_window_peek_locked(window, now_ns, &first, 1) == 1 &&
-                 first->token == token;
-    if (flies)
-        spni_window_sent_locked(window, now_ns, &first, 1);
-    return flies;
-}
-
-int spn_window_offer(spn_window *window, uint64_t now_ns, uint64_t token,
-                     bool may_repeat)
-{
-    lock(window);
-    int code = spni_window_submit_locked(window, token, NULL, 0, may_repeat);
-    if (code >= 0 && fly_locked(window, or_clock(now_ns), token))
-        code |= SPN_WINDOW_FLEW;
-    if (code >= 0 && !spni_window_has_room_locked(window))
-        code |= SPN_WINDOW_FULL;
-    unlock(window);
-    return code;
-}
-
 static bool is_late_locked(const spn_window *window, uint64_t now_ns)
 {
     return spni_window_deadline_locked(window) <= now_ns;
@@ -119,23 +95,64 @@ static bool look_locked(spn_window *window, uint64_t now_ns)
 
 static bool has_work_locked(const spn_window *window)
 {
-    return window->again.count || window->fresh.count || window->ended.count;
+    return window->again.count || window->fresh.count ||
+           window->ended.count || window->has_doubts;
 }
 
-int64_t spn_window_match(spn_window *window, uint64_t now_ns,
-                         uint16_t sequence, uint16_t code)
+/* A reply has ended its request (or not). What spn_window_match returns. */
+static int matched_locked(spn_window *window, uint64_t now_ns,
+                          uint16_t sequence, uint16_t code)
+{
+    bool ended = spni_window_match_locked(window, now_ns, sequence, code);
+    bool is_due = look_locked(window, now_ns) || has_work_locked(window);
+    return !ended ? SPN_WINDOW_DUE
+                  : SPN_WINDOW_ENDED | (is_due ? SPN_WINDOW_DUE : 0);
+}
+
+int spn_window_match(spn_window *window, uint64_t now_ns, uint16_t sequence,
+                     uint16_t code)
 {
     now_ns = or_clock(now_ns);
     lock(window);
-    int64_t token = spni_window_match_locked(window, now_ns, sequence, code);
-    bool is_due = look_locked(window, now_ns);
-    if (token >= 0 && (is_due || has_work_locked(window)))
-        token |= 1;
+    int flags = matched_locked(window, now_ns, sequence, code);
     unlock(window);
-    return token;
+    return flags;
 }
 
-int spn_window_step(spn_window *window, uint64_t now_ns, uint64_t *tokens,
+/* Send the request at once, if nothing is in its way. */
+static bool fly_locked(spn_window *window, uint64_t now_ns, int sequence)
+{
+    spni_request *first;
+    bool flies = spni_window_peek_locked(window, now_ns, &first, 1) == 1 &&
+                 first->sequence == sequence;
+    if (flies)
+        spni_window_sent_locked(window, now_ns, &first, 1);
+    return flies;
+}
+
+int spn_window_offer(spn_window *window, uint64_t now_ns, int answered)
+{
+    now_ns = or_clock(now_ns);
+    lock(window);
+    int flags = 0;
+    if (answered >= 0)
+        flags = matched_locked(window, now_ns, (uint16_t)answered, SPNI_RC_OK);
+    int code = spni_window_submit_locked(window, 0, NULL, 0, false);
+    if (code >= 0) {
+        window->fresh.last->token = (uint64_t)code;
+        window->fresh.last->may_ask = true;
+        if (!fly_locked(window, now_ns, code))
+            flags |= SPN_WINDOW_HELD;
+        if (!spni_window_has_room_locked(window))
+            flags |= SPN_WINDOW_FULL;
+    }
+    unlock(window);
+    if (code == -EAGAIN)
+        return flags | SPN_WINDOW_REFUSED;
+    return code < 0 ? code : code | flags;
+}
+
+int spn_window_step(spn_window *window, uint64_t now_ns, uint16_t *sequences,
                     int count, uint64_t *wait_ns)
 {
     spni_request *requests[BATCH];
@@ -147,12 +164,27 @@ int spn_window_step(spn_window *window, uint64_t now_ns, uint64_t *tokens,
         spni_window_tick_locked(window, now_ns);
     count = spni_window_peek_locked(window, now_ns, requests, count);
     for (int i = 0; i < count; i++)
-        tokens[i] = requests[i]->token;
+        sequences[i] = requests[i]->sequence;
     spni_window_sent_locked(window, now_ns, requests, count);
     uint64_t deadline_ns = spni_window_deadline_locked(window);
     *wait_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
     unlock(window);
     return count;
+}
+
+int spn_window_doubt(spn_window *window)
+{
+    lock(window);
+    int sequence = spni_window_doubt_locked(window);
+    unlock(window);
+    return sequence;
+}
+
+void spn_window_repeat(spn_window *window, uint16_t sequence)
+{
+    lock(window);
+    spni_window_repeat_locked(window, sequence);
+    unlock(window);
 }
 
 void spn_window_fail(spn_window *window, int status)

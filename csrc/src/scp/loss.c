@@ -71,9 +71,35 @@ void spni_loss_overtake_locked(spn_window *window, uint64_t order)
         if (++request->overtaken != OVERTAKEN)
             continue;
         spni_size_lost(&window->size);
+        window->has_doubts = window->has_doubts || request->may_ask;
         if (request->may_repeat && has_retries(window, request))
             resend(window, request, &window->stats.resent_overtaken);
     }
+}
+
+int spni_window_doubt_locked(spn_window *window)
+{
+    spni_request *request = window->flying.first;
+    for (; request; request = request->next) {
+        if (!request->may_ask || request->overtaken < OVERTAKEN)
+            continue;
+        request->may_ask = false;
+        return request->sequence;
+    }
+    window->has_doubts = false;
+    return -1;
+}
+
+void spni_window_repeat_locked(spn_window *window, uint16_t sequence)
+{
+    bool was_used;
+    spni_request *request =
+        spni_sequence_find_locked(window->sequences, sequence, &was_used);
+    if (!request || request->window != window)
+        return;
+    request->may_repeat = true;
+    if (request->list == &window->flying && has_retries(window, request))
+        resend(window, request, &window->stats.resent_overtaken);
 }
 
 void spni_loss_park_locked(spn_window *window, spni_request *request,

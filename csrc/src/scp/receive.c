@@ -103,21 +103,21 @@ void spni_window_receive_locked(spn_window *window, uint64_t now_ns,
     answer(request->window, request, &reply, now_ns);
 }
 
-int64_t spni_window_match_locked(spn_window *window, uint64_t now_ns,
-                                 uint16_t sequence, uint16_t code)
+bool spni_window_match_locked(spn_window *window, uint64_t now_ns,
+                              uint16_t sequence, uint16_t code)
 {
     spni_reply reply = {.sequence = sequence, .code = code};
     if (code < SPNI_RC_OK) {
         count_fault(window, SPNI_REPLY_COMMAND);
-        return -1;
+        return false;
     }
     spni_request *request = find(window, sequence);
     if (!request)
-        return -1;
+        return false;
     spn_window *owner = request->window;
     answer(owner, request, &reply, now_ns);
     if (request->list != &owner->ended || request->status != 0)
-        return -1;
+        return false;
     spni_request_move(request, &owner->unused);
-    return (int64_t)request->token;
+    return true;
 }

@@ -42,6 +42,7 @@ struct spni_request {
     unsigned overtaken;
     unsigned parkings;
     bool may_repeat;
+    bool may_ask;         /* if not: whether it may, when it matters */
     int status;           /* ended */
     uint16_t answer_length; /* ended: of `answer` */
     uint8_t bytes[SPNI_SCP_MAX];

@@ -25,6 +25,7 @@ struct spn_window {
     uint64_t tick_ns;    /* nothing is due before */
     int grace;           /* driver.c: replies to look at before time passes */
     bool has_asked;      /* driver.c: for those, in the last call */
+    bool has_doubts;     /* one was overtaken and `may_ask` */
     spni_round_trip round_trip;
     spni_requests fresh, again, flying, parked, ended, unused;
     spn_window_stats stats;
@@ -65,9 +66,9 @@ void spni_window_end_locked(spn_window *window, spni_request *request,
 void spni_window_receive_locked(spn_window *window, uint64_t now_ns,
                                 const uint8_t *bytes, size_t length);
 
-/* A driver has decoded a reply: as spn_window_match. */
-int64_t spni_window_match_locked(spn_window *window, uint64_t now_ns,
-                                 uint16_t sequence, uint16_t code);
+/* A driver has decoded a reply. Whether it has ended its request. */
+bool spni_window_match_locked(spn_window *window, uint64_t now_ns,
+                              uint16_t sequence, uint16_t code);
 
 void spni_window_tick_locked(spn_window *window, uint64_t now_ns);
 uint64_t spni_window_deadline_locked(const spn_window *window);
@@ -80,6 +81,10 @@ int spni_window_channels_locked(const spn_window *window);
 
 /* Requests taken and not ended. */
 int spni_window_in_progress_locked(const spn_window *window);
+
+/* As spn_window_doubt and spn_window_repeat. */
+int spni_window_doubt_locked(spn_window *window);
+void spni_window_repeat_locked(spn_window *window, uint16_t sequence);
 
 /* End without a word those whose token is this one (a transfer that failed). */
 void spni_window_forget_locked(spn_window *window, uint64_t token);
