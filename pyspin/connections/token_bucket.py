@@ -8,12 +8,14 @@ import math
 import time
 from time import monotonic
 
-# A sleep ends late, by 60 to 80 us on an idle machine. What flowed in meanwhile is kept even
-# beyond the capacity, or a bucket that holds one helping could never reach its rate; but not
-# more than this many seconds of it, so that a stopped process does not burst when it goes on.
+# A sleep ends late, by 60 to 80 us on an idle machine, by milliseconds on a busy one. What flowed
+# in meanwhile is kept even beyond the capacity, or a bucket that holds one helping could never
+# reach its rate; but not more than this many seconds of it, and no longer than that, so that a
+# process that was stopped does not burst when it goes on.
 _LATE_MAX = 0.05
-# Calls that follow one another faster than this find what flowed in between kept as well.
-_BRIEF = 0.001
+# During that time the caller may also be late by so much with its next call: the scheduler's
+# turn of somebody else.
+_TURN = 0.005
 # Longer than this some systems cannot sleep.
 _SLEEP_MAX = 1e9
 
@@ -28,7 +30,7 @@ class TokenBucket:
     It starts full. The clock is monotonic. Not thread safe.
     """
 
-    __slots__ = ("_balance", "_capacity", "_limit", "_rate", "_stamp")
+    __slots__ = ("_balance", "_capacity", "_limit", "_rate", "_stamp", "_until")
 
     def __init__(self, tokens: float, fill_rate: float) -> None:
         """Make a full bucket that holds `tokens` and gains `fill_rate` tokens a second.
@@ -43,8 +45,10 @@ class TokenBucket:
         self._capacity = float(tokens)
         self._rate = max(float(fill_rate), 0.0)
         self._balance = self._capacity
-        self._limit = self._capacity  # more than that only to make up for a late awakening
         self._stamp = monotonic()
+        # After a wait the bucket may hold more than its capacity, up to this limit until then.
+        self._limit = self._capacity
+        self._until = self._stamp
 
     @property
     def tokens(self) -> float:
@@ -62,7 +66,7 @@ class TokenBucket:
         capacity = self._capacity
         balance = self._balance + (now - self._stamp) * self._rate
         if balance > capacity:
-            balance = self._clip(balance, now)
+            balance = capacity if now > self._until else min(balance, self._limit)
         self._stamp = now
         if 0 <= tokens <= balance and tokens <= capacity:
             self._balance = balance - tokens
@@ -89,19 +93,10 @@ class TokenBucket:
         if not 0 <= tokens <= self._capacity:
             raise ValueError(f"tokens must be in 0..{self._capacity:g}, not {tokens}")
 
-    def _clip(self, balance: float, now: float) -> float:
-        """Return what an over-full bucket keeps at `now`."""
-        idle = now - self._stamp
-        if idle > _LATE_MAX or self._balance <= self._capacity:
-            self._limit = self._capacity
-        elif idle > _BRIEF:
-            self._limit = self._balance
-        return min(balance, self._limit)
-
     def _refill(self) -> float:
         now = monotonic()
-        balance = self._balance + (now - self._stamp) * self._rate
-        self._balance = self._clip(balance, now) if balance > self._capacity else balance
+        limit = self._capacity if now > self._until else self._limit
+        self._balance = min(self._balance + (now - self._stamp) * self._rate, limit)
         self._stamp = now
         return self._balance
 
@@ -113,10 +108,12 @@ class TokenBucket:
         """
         now = monotonic()
         most = self._capacity + _LATE_MAX * self._rate
-        self._balance = min(self._balance + (now - self._stamp) * self._rate, most)
+        balance = min(self._balance + (now - self._stamp) * self._rate, most)
         self._stamp = now
-        if tokens > self._balance:
-            return (tokens - self._balance) / self._rate
-        self._limit = max(self._balance, self._capacity)
-        self._balance -= tokens
+        self._balance = balance
+        if tokens > balance:
+            return (tokens - balance) / self._rate
+        self._balance = balance - tokens
+        self._limit = max(self._balance, self._capacity) + _TURN * self._rate
+        self._until = now + _LATE_MAX
         return 0.0
