@@ -491,6 +491,7 @@ class FFI:
 
 class Lib:
     SPN_EFORKED: int
+    SPN_ENUMBERS: int
     SPN_ESTOPPED: int
     SPN_FANOUT_CPU: int
     SPN_FANOUT_HASH: int

@@ -7,7 +7,7 @@
     ├── Stopped                 the stream, ring, pool or link has been stopped
     ├── Empty                   nothing there at the moment
     └── PyspinError             everything else that is pyspin's own
-        └── ForkedError         threads of a parent process used in its child; also RuntimeError
+        └── ForkedError         what is a parent process's used in its child; also RuntimeError
     OSError
     └── SocketError             a socket could not be made or used; also RuntimeError
 
@@ -30,6 +30,7 @@ __all__ = ["Empty", "ForkedError", "PyspinError", "SocketError", "Stopped"]
 # SPN_E... of csrc/include/pyspin.h; this module lies below the extension.
 _STOPPED = -5001
 _FORKED = -5002
+_NUMBERS = -5003
 
 
 class Stopped(Exception):
@@ -45,7 +46,7 @@ class PyspinError(Exception):
 
 
 class ForkedError(PyspinError, RuntimeError):
-    """Refuse what needs threads that only the parent process has.
+    """Refuse what belongs to the parent process: its threads, its links to boards.
 
     Make the stream, pool or link anew in the child.
     """
@@ -68,6 +69,8 @@ def raise_code(code: int, message: str) -> NoReturn:
         raise Stopped(message)
     if code == _FORKED:
         raise ForkedError(message)
+    if code == _NUMBERS:
+        raise PyspinError(message)
     match -code:
         case errno.EAGAIN:
             raise Empty(message)

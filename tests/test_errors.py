@@ -25,6 +25,7 @@ def test_counts_pass_through() -> None:
         (-errno.EACCES, PermissionError),
         (lib.SPN_ESTOPPED, errors.Stopped),
         (lib.SPN_EFORKED, errors.ForkedError),
+        (lib.SPN_ENUMBERS, errors.PyspinError),
         (-9999, errors.PyspinError),
     ],
 )

@@ -131,12 +131,18 @@ SCRIPTS = {
     "a forked child that uses a connection of its parent's": """
         connection = connect()
         pipeline = fill(SCPRequestPipeLine(connection, 8))
+        other = Duck(connection)
+        by_methods = fill(SCPRequestPipeLine(other, 8))
         bulk = BulkTransfer()
         bulk.read(connection, 0, 0, 0x60000000, 4)
         def refused():
             for call in (
                 pipeline.finish,
                 lambda: fill(pipeline),
+                by_methods.finish,
+                lambda: fill(by_methods),
+                lambda: SCPRequestPipeLine(connection),
+                lambda: SCPRequestPipeLine(other),
                 bulk.run,
                 lambda: bulk.read(connection, 0, 0, 0x60000000, 4),
                 lambda: connection.read_memory(0, 0, 0x60000000, 4),
@@ -147,6 +153,7 @@ SCRIPTS = {
                     continue
                 raise AssertionError("it went through")
             assert pipeline.statistics["requests"] == 4
+            assert by_methods.statistics["requests"] == 4
         in_child(refused)
     """,
     "forked children of a busy parent": """

@@ -686,6 +686,20 @@ def test_a_number_in_use_is_not_used_again(kind: str, peer: Peer, memory: bytes)
         assert len([it for it in peer.requests if it.sequence in numbers]) == 3
 
 
+def test_too_many_requests_over_one_connection_are_an_error(kind: str, peer: Peer) -> None:
+    with Client(kind, peer.port) as client:
+        others = [SCPRequestPipeLine(client.over, 16384) for _ in range(2)]
+        windows = [other._driver._window for other in others]
+        for i in range(32767):
+            assert lib.spn_window_submit(windows[i % 2], 1, bytes(26), 26, False) >= 0, i
+        with pytest.raises(SpinnakerIOError, match="too many requests"):
+            client.read()
+        lib.spn_window_forget(windows[0], 1)
+        client.read()
+        client.pipeline.finish()
+        assert len(client.answers) == len(peer.requests) == 1
+
+
 def test_a_token_bucket_paces_it(kind: str, peer: Peer) -> None:
     bucket = TokenBucket(1000, 0.001)
     with Client(kind, peer.port, n_channels=4, token_bucket=bucket) as client:

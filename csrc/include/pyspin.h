@@ -26,7 +26,8 @@
 
 enum {
     SPN_ESTOPPED = -5001, /* the stream, ring, pool or link has been stopped */
-    SPN_EFORKED = -5002,  /* used in a child process that has no such threads */
+    SPN_EFORKED = -5002,  /* used in a child of the process that made it */
+    SPN_ENUMBERS = -5003, /* all sequence numbers of a connection are in use */
 };
 
 /* Say in words what a negative return code means; a static string. */
@@ -575,7 +576,9 @@ void spn_inbox_read_stats(spn_inbox *inbox, spn_inbox_stats *out);
  * it: none is given out twice while a reply to its first use may still come.
  * A number whose request was answered once for the one time it was sent may
  * be used again when the count comes round; any other rests for 30 seconds, or
- * until 32768 younger ones rest. Shared; its lock is also that of its windows. */
+ * until 32768 younger ones rest. At most 32767 are in use. Shared; its lock is
+ * also that of its windows. A child of the process that made it can read
+ * counters; all else that uses it, and can fail, fails with SPN_EFORKED. */
 typedef struct spn_sequences spn_sequences;
 
 int spn_sequences_new(spn_sequences **out);
@@ -642,7 +645,7 @@ void spn_window_read_stats(spn_window *window, spn_window_stats *out);
 
 /* Take a request, its own sequence number put in. `bytes` (26 to 282 of them)
  * are copied. `may_repeat`: it does no harm when it is executed twice. Its
- * sequence number, or -EAGAIN when the window is full. */
+ * sequence number, -EAGAIN when the window is full, or SPN_ENUMBERS. */
 int spn_window_submit(spn_window *window, uint64_t token, const uint8_t *bytes,
                       size_t length, bool may_repeat);
 
@@ -659,7 +662,7 @@ enum {
 /* Take in that a request was `answered` with RC_OK (its sequence number; -1:
  * none), as spn_window_match does, then take a request. Its sequence number,
  * which is also its token, with the flags or-ed to it; it counts as sent unless
- * it is HELD. now_ns 0, here and below: ask the clock. */
+ * it is HELD. Or SPN_ENUMBERS. now_ns 0, here and below: ask the clock. */
 int spn_window_offer(spn_window *window, uint64_t now_ns, int answered);
 
 /* Take in a reply that the driver has decoded: ENDED, DUE or both. The request
@@ -715,8 +718,8 @@ spn_sequences *spn_link_sequences(spn_link *link);
 void spn_link_stop(spn_link *link);
 
 /* spn_window_submit, and send what may be sent. `bytes` must not be NULL. The
- * sequence number, -EAGAIN when the window is full, SPN_ESTOPPED, SPN_EFORKED
- * in a child of the process that made the link. */
+ * sequence number, -EAGAIN when the window is full, SPN_ENUMBERS, SPN_ESTOPPED,
+ * SPN_EFORKED in a child of the process that made the link. */
 int spn_link_send(spn_link *link, spn_window *window, uint64_t token,
                   const uint8_t *bytes, size_t length, bool may_repeat);
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import errno
 import struct
-from typing import Any, NoReturn
+from typing import Any
 
 from pyspin._ffi import check, ffi, lib
-from pyspin.messages import ConnectionClosedError, SpinnakerIOError
+from pyspin.messages import SpinnakerIOError
 
 from .link import link_of, new_window, sequences_of_link, stats_of
 from .outcomes import Deliverer, Outcome, Record, Settings
-from .window_errors import error_of
+from .window_errors import error_of, raise_refusal
 
 # spn_scp_outcome: token, status, offset, length, code, sequence, attempts
 _OUTCOME = struct.Struct("=QiIHHHH")
@@ -61,8 +61,10 @@ class LinkDriver(Deliverer):
             if sequence >= 0:
                 break
             del records[token]
+            if sequence == -errno.EINVAL:
+                raise ValueError(f"a request must have 26 to 282 bytes, not {len(data)}")
             if sequence != -errno.EAGAIN:
-                _raise(sequence, data)
+                raise_refusal(sequence)
             self._ready.extend(self._wait(True))
             if not self._is_delivering:
                 self.deliver_ready()
@@ -127,12 +129,3 @@ class LinkDriver(Deliverer):
             error = (status and error_of(status, code, attempts, record[0], self._timeout)) or None
             outcomes.append((record, error, data[offset : offset + length], _PAD))
         return outcomes
-
-
-def _raise(code: int, data: bytes) -> NoReturn:
-    if code == lib.SPN_ESTOPPED:
-        raise ConnectionClosedError
-    if code == -errno.EINVAL:
-        raise ValueError(f"a request must have 26 to 282 bytes, not {len(data)}")
-    check(code)
-    raise AssertionError(code)

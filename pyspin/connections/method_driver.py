@@ -22,7 +22,7 @@ from pyspin.messages import ConnectionClosedError, SCPResult
 
 from .link import new_window, share_of, stats_of
 from .outcomes import Deliverer, Outcome, Record, Settings
-from .window_errors import error_of
+from .window_errors import error_of, raise_refusal
 
 _OUTCOME = struct.Struct("=QiIHHHH")
 _BATCH = 64
@@ -118,7 +118,9 @@ class MethodDriver(Deliverer):
     def _insist(self, code: int) -> int:
         """Offer a request until the window takes it; `code` is what it has said so far."""
         while True:
-            if check(code) & _DUE:
+            if code < 0:
+                raise_refusal(code)
+            if code & _DUE:
                 self._is_due = True
             if not code & _REFUSED:
                 return code
@@ -184,7 +186,7 @@ class MethodDriver(Deliverer):
             record = self._in_flight.get(sequence)
             if record is not None and _may_repeat(record):
                 lib.spn_window_repeat(self._window, sequence)
-        count = lib.spn_window_step(self._window, 0, self._to_send, _BATCH, self._wait_ns)
+        count = check(lib.spn_window_step(self._window, 0, self._to_send, _BATCH, self._wait_ns))
         self._wait = min(max(self._wait_ns[0] * 1e-9, _WAIT_MIN), self._silence)
         try:
             for sequence in self._to_send[0:count]:

@@ -84,7 +84,8 @@ class SCPRequestPipeLine:
         exception, list of (filename, line number, function name, text)) if it takes three.
 
         The request must not be in progress already. ConnectionClosedError if the connection is
-        closed; exceptions of error callbacks pass through.
+        closed, SpinnakerIOError if 32 767 requests are in progress over it, ForkedError in a child
+        of the process that made the pipeline; exceptions of error callbacks pass through.
         """
         if self._bucket is not None:
             size = _HEADER + len(getattr(request, "data", None) or b"")

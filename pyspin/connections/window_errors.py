@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any
+from typing import Any, NoReturn
 
-from pyspin._ffi import lib
+from pyspin._ffi import check, lib
 from pyspin.messages import (
     ConnectionClosedError,
     NobodyListensError,
@@ -22,6 +22,19 @@ def result_name(code: int) -> str:
     """Return the name of an SCP result code, or its number if it has none."""
     result = scp_result(code)
     return result.name if isinstance(result, SCPResult) else f"unknown code {code:#x}"
+
+
+def raise_refusal(code: int) -> NoReturn:
+    """Raise what a negative code stands for with which a request was not taken."""
+    if code == lib.SPN_ESTOPPED:
+        raise ConnectionClosedError
+    if code == lib.SPN_ENUMBERS:
+        raise SpinnakerIOError(
+            "too many requests are in progress over one connection: their sequence numbers "
+            "have 16 bits, and only half of them may be in use"
+        )
+    check(code)
+    raise AssertionError(code)
 
 
 def error_of(

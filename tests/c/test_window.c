@@ -378,6 +378,19 @@ static void test_numbers_in_use_or_at_rest_are_not_given_out(void)
     close_window();
 }
 
+static void test_half_of_the_numbers_may_be_in_use(void)
+{
+    open_window(40000, 0);
+    for (int i = 0; i < 32767; i++)
+        CHECK(submit((uint64_t)i, SPNI_CMD_READ) >= 0);
+    CHECK_ERR(submit(40000, SPNI_CMD_READ), SPN_ENUMBERS);
+    CHECK_ERR(spn_window_offer(window, now, -1), SPN_ENUMBERS);
+    spn_window_forget(window, 5);
+    CHECK(submit(40000, SPNI_CMD_READ) >= 0);
+    CHECK_EQ(stats().in_progress, 32767);
+    close_window();
+}
+
 static void test_rest_ends(void)
 {
     open_window(1, 0);
@@ -480,10 +493,23 @@ static void test_a_window_takes_the_replies_of_another(void)
 static void test_a_forked_child_does_not_wait_for_a_lost_thread(void)
 {
     open_window(2, 0);
+    submit(0, SPNI_CMD_READ);
     pthread_mutex_lock(&sequences->lock);
     pid_t child = fork();
     if (child == 0) {
         alarm(30);
+        spn_window *other;
+        uint16_t again[4];
+        uint64_t wait_ns;
+        spn_window_config config = window->config;
+        CHECK_ERR(spn_window_new(&config, sequences, &other), SPN_EFORKED);
+        CHECK_ERR(submit(1, SPNI_CMD_READ), SPN_EFORKED);
+        CHECK_ERR(spn_window_offer(window, now, -1), SPN_EFORKED);
+        CHECK_ERR(spn_window_match(window, now, 0, SPNI_RC_OK), SPN_EFORKED);
+        CHECK_ERR(spn_window_step(window, now, again, 4, &wait_ns),
+                  SPN_EFORKED);
+        spn_window_fail(window, -EIO);
+        CHECK_EQ(stats().in_progress, 1);
         spn_window_free(window);
         _exit(0);
     }
@@ -869,6 +895,7 @@ int main(void)
     test_other_codes_end_their_request();
     test_foreign_and_forged_replies_are_counted();
     test_numbers_in_use_or_at_rest_are_not_given_out();
+    test_half_of_the_numbers_may_be_in_use();
     test_rest_ends();
     test_a_new_window_lets_numbers_rest();
     test_rest_is_bounded();

@@ -10,6 +10,8 @@ const char *spn_strerror(int code)
         return "stopped";
     case SPN_EFORKED:
         return "not usable in a forked child process";
+    case SPN_ENUMBERS:
+        return "every sequence number of the connection is in use";
     default:
         break;
     }

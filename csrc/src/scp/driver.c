@@ -4,16 +4,19 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "base/fork.h"
 #include "scp/window.h"
 
 enum {
     BATCH = 64,
 };
 
-static void lock(spn_window *window)
+/* Whether it could be locked; not in a forked child. */
+static bool lock(spn_window *window)
 {
+    if (spni_sequences_are_forked(window->sequences))
+        return false;
     pthread_mutex_lock(&window->sequences->lock);
+    return true;
 }
 
 static void unlock(spn_window *window)
@@ -21,22 +24,13 @@ static void unlock(spn_window *window)
     pthread_mutex_unlock(&window->sequences->lock);
 }
 
-static void read_stats_locked(spn_window *window, spn_window_stats *out)
+void spn_window_read_stats(spn_window *window, spn_window_stats *out)
 {
+    bool is_locked = lock(window); /* in a child nobody changes them */
     *out = window->stats;
     out->channels = spni_window_channels_locked(window);
     out->in_progress = spni_window_in_progress_locked(window);
-}
-
-void spn_window_read_stats(spn_window *window, spn_window_stats *out)
-{
-    /* In a forked child the lock may be that of a thread that is not there,
-     * and nobody changes the counters. */
-    bool is_forked = window->forks != spni_fork_count();
-    if (!is_forked)
-        lock(window);
-    read_stats_locked(window, out);
-    if (!is_forked)
+    if (is_locked)
         unlock(window);
 }
 
@@ -45,7 +39,8 @@ int spn_window_submit(spn_window *window, uint64_t token, const uint8_t *bytes,
 {
     if (!bytes)
         return -EINVAL;
-    lock(window);
+    if (!lock(window))
+        return SPN_EFORKED;
     int sequence = spni_window_submit_locked(window, token, bytes, length,
                                              may_repeat);
     unlock(window);
@@ -113,7 +108,8 @@ int spn_window_match(spn_window *window, uint64_t now_ns, uint16_t sequence,
                      uint16_t code)
 {
     now_ns = or_clock(now_ns);
-    lock(window);
+    if (!lock(window))
+        return SPN_EFORKED;
     int flags = matched_locked(window, now_ns, sequence, code);
     unlock(window);
     return flags;
@@ -133,7 +129,8 @@ static bool fly_locked(spn_window *window, uint64_t now_ns, int sequence)
 int spn_window_offer(spn_window *window, uint64_t now_ns, int answered)
 {
     now_ns = or_clock(now_ns);
-    lock(window);
+    if (!lock(window))
+        return SPN_EFORKED;
     int flags = 0;
     if (answered >= 0)
         flags = matched_locked(window, now_ns, (uint16_t)answered, SPNI_RC_OK);
@@ -159,7 +156,8 @@ int spn_window_step(spn_window *window, uint64_t now_ns, uint16_t *sequences,
     now_ns = or_clock(now_ns);
     if (count > BATCH)
         count = BATCH;
-    lock(window);
+    if (!lock(window))
+        return SPN_EFORKED;
     if (may_pass_locked(window, now_ns))
         spni_window_tick_locked(window, now_ns);
     count = spni_window_peek_locked(window, now_ns, requests, count);
@@ -174,7 +172,8 @@ int spn_window_step(spn_window *window, uint64_t now_ns, uint16_t *sequences,
 
 int spn_window_doubt(spn_window *window)
 {
-    lock(window);
+    if (!lock(window))
+        return SPN_EFORKED;
     int sequence = spni_window_doubt_locked(window);
     unlock(window);
     return sequence;
@@ -182,21 +181,24 @@ int spn_window_doubt(spn_window *window)
 
 void spn_window_repeat(spn_window *window, uint16_t sequence)
 {
-    lock(window);
+    if (!lock(window))
+        return;
     spni_window_repeat_locked(window, sequence);
     unlock(window);
 }
 
 void spn_window_fail(spn_window *window, int status)
 {
-    lock(window);
+    if (!lock(window))
+        return;
     spni_window_fail_locked(window, status);
     unlock(window);
 }
 
 void spn_window_forget(spn_window *window, uint64_t token)
 {
-    lock(window);
+    if (!lock(window))
+        return;
     spni_window_forget_locked(window, token);
     unlock(window);
 }
@@ -204,7 +206,8 @@ void spn_window_forget(spn_window *window, uint64_t token)
 int spn_window_pop(spn_window *window, spn_scp_outcome *completions, int count,
                    uint8_t *data, size_t size)
 {
-    lock(window);
+    if (!lock(window))
+        return SPN_EFORKED;
     count = spni_window_pop_locked(window, completions, count, data, size);
     unlock(window);
     return count;

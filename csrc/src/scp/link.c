@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/fork.h"
 
 /* When a socket takes no more; POLLOUT does not tell of a full device queue. */
 #define FULL_SOCKET_NS (SPNI_SECOND_NS / 1000)
@@ -42,7 +41,6 @@ int spn_link_new(int fd, spn_link **out)
     if (!link)
         return code;
     link->references = 1;
-    link->forks = spni_fork_count();
     link->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (link->fd < 0) {
         code = -errno;
@@ -84,7 +82,7 @@ spn_sequences *spn_link_sequences(spn_link *link)
 
 bool spni_link_is_forked(const spn_link *link)
 {
-    return link->forks != spni_fork_count();
+    return spni_sequences_are_forked(link->sequences);
 }
 
 void spn_link_stop(spn_link *link)

@@ -9,7 +9,6 @@
 
 struct spn_link {
     unsigned references; /* atomic */
-    unsigned forks;      /* spni_fork_count() when it was made */
     int fd;
     bool stopped;        /* atomic */
     unsigned behind;     /* atomic: full batches since the socket was empty */
@@ -52,8 +51,7 @@ int spni_link_wait(struct pollfd *sockets, int count, uint64_t until_ns);
 
 bool spni_link_is_stopped(const spn_link *link);
 
-/* Whether this is a child of the process that made it: another thread may have
- * held the lock, and replies on the socket are the parent's. */
+/* Whether this is a child of the process that made it. */
 bool spni_link_is_forked(const spn_link *link);
 
 #endif

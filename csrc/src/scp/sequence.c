@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fork.h"
 
 #define REST_S 30
 
@@ -24,6 +25,7 @@ int spn_sequences_new(spn_sequences **out)
     if (!sequences)
         return -ENOMEM;
     sequences->references = 1;
+    sequences->forks = spni_fork_count();
     pthread_mutex_init(&sequences->lock, NULL);
     *out = sequences;
     return 0;
@@ -41,6 +43,11 @@ void spn_sequences_unref(spn_sequences *sequences)
         return;
     pthread_mutex_destroy(&sequences->lock);
     free(sequences);
+}
+
+bool spni_sequences_are_forked(const spn_sequences *sequences)
+{
+    return sequences->forks != spni_fork_count();
 }
 
 /* Whole seconds, which do not wrap while a machine is up. */
@@ -70,12 +77,17 @@ static bool is_free(const void *slot)
     return !slot || slot == RETIRED;
 }
 
+bool spni_sequence_any_locked(const spn_sequences *sequences)
+{
+    /* Half at most rest, so there is always a free one to be found. */
+    return sequences->in_use < SPNI_SEQUENCES - SPNI_RESTING_MAX - 1;
+}
+
 int spni_sequence_take_locked(spn_sequences *sequences, uint64_t now_ns,
                               void *request)
 {
-    /* Half at most rest, so there is always a free one to be found. */
-    if (sequences->in_use >= SPNI_SEQUENCES - SPNI_RESTING_MAX - 1)
-        return -EAGAIN;
+    if (!spni_sequence_any_locked(sequences))
+        return SPN_ENUMBERS;
     wake_rested(sequences, now_ns);
     while (!is_free(sequences->slots[sequences->next]))
         sequences->next++;

@@ -24,6 +24,7 @@ typedef struct {
  * (like retired, and not to be used yet). */
 struct spn_sequences {
     unsigned references; /* atomic */
+    unsigned forks;      /* spni_fork_count() when it was made */
     pthread_mutex_t lock; /* for the rest, and for all windows that use it */
     int windows;          /* that use it */
     uint16_t next;
@@ -36,7 +37,15 @@ struct spn_sequences {
 
 void spni_sequences_ref(spn_sequences *sequences);
 
-/* A number for `request`, or -EAGAIN when half of them all are in use. */
+/* Whether this process is a child of the one that made it. Replies to both
+ * would come to one socket, and the lock may be that of a thread that is not
+ * here: what uses it is to be refused before it takes the lock. */
+bool spni_sequences_are_forked(const spn_sequences *sequences);
+
+/* Whether a number can be given out; not when half of them all are in use. */
+bool spni_sequence_any_locked(const spn_sequences *sequences);
+
+/* A number for `request`, or SPN_ENUMBERS. */
 int spni_sequence_take_locked(spn_sequences *sequences, uint64_t now_ns,
                               void *request);
 

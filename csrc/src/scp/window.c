@@ -17,7 +17,6 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/fork.h"
 #include "scp/loss.h"
 
 enum {
@@ -38,12 +37,13 @@ int spn_window_new(const spn_window_config *config, spn_sequences *sequences,
 {
     if (!is_good(config))
         return -EINVAL;
+    if (spni_sequences_are_forked(sequences))
+        return SPN_EFORKED;
     spn_window *window = calloc(1, sizeof *window);
     if (!window)
         return -ENOMEM;
     window->config = *config;
     window->sequences = sequences;
-    window->forks = spni_fork_count();
     window->tick_ns = UINT64_MAX;
     spni_sequences_ref(sequences);
     pthread_mutex_lock(&sequences->lock);
@@ -66,8 +66,7 @@ static void drop(spn_window *window, spni_request *request)
 
 void spn_window_free(spn_window *window)
 {
-    /* In a forked child the lock may be that of a thread that is not there. */
-    if (!window || window->forks != spni_fork_count())
+    if (!window || spni_sequences_are_forked(window->sequences))
         return;
     spni_requests *live[] = {&window->fresh, &window->again, &window->flying,
                              &window->parked};
@@ -162,6 +161,8 @@ int spni_window_submit_locked(spn_window *window, uint64_t token,
         return -EINVAL;
     if (!spni_window_has_room_locked(window))
         return -EAGAIN;
+    if (!spni_sequence_any_locked(window->sequences))
+        return SPN_ENUMBERS;
     spni_request *request = spni_window_get_locked(window);
     if (!request)
         return -ENOMEM;

@@ -15,7 +15,6 @@
 struct spn_window {
     spn_window_config config;
     spn_sequences *sequences;
-    unsigned forks; /* spni_fork_count() when it was made */
     spni_size size;
     bool is_draining; /* was full: take no more until `waits` are left */
     uint64_t order;
