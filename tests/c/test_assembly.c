@@ -40,8 +40,10 @@ static spni_added add_pointer(unsigned bits, int64_t heap_length,
 
 static spn_heap *finish(bool keep_ranges)
 {
-    spni_heap *heap = spni_assembly_finish(assembly, keep_ranges);
+    spni_shells *shells = spni_shells_new();
+    spni_heap *heap = spni_assembly_finish(assembly, shells, keep_ranges);
     CHECK(heap != NULL);
+    spni_shells_free(shells);
     is_begun = false;
     return &heap->fields;
 }

@@ -24,12 +24,15 @@ static void resume(spni_ring_waiter *base)
 
 static void fill(spni_heap_queue *queue, uint64_t first, uint64_t count)
 {
+    spni_shells *shells = spni_shells_new();
+    CHECK(shells != NULL);
     for (uint64_t i = 0; i < count; i++) {
-        spni_heap *heap = spni_heap_new(0, 0);
+        spni_heap *heap = spni_heap_new(shells, 0, 0);
         CHECK(heap != NULL);
         heap->fields.cnt = first + i;
         spni_heap_queue_push(queue, heap);
     }
+    spni_shells_free(shells);
 }
 
 static int push(spn_ring *ring, uint64_t first, uint64_t count)

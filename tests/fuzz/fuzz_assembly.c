@@ -62,13 +62,16 @@ static void check_heap(const spn_heap *heap)
 
 static void finish(spni_table *table, spni_assembly *assembly)
 {
+    spni_shells *shells;
     spni_heap *heap;
 
     if (assembly == NULL)
         return;
     spni_table_remove(table, assembly);
-    heap = spni_assembly_finish(assembly, true);
+    shells = spni_shells_new();
+    heap = spni_assembly_finish(assembly, shells, true);
     CHECK(heap != NULL);
+    spni_shells_free(shells);
     check_heap(&heap->fields);
     spn_heap_unref(&heap->fields);
     spni_table_recycle(table, assembly);

@@ -12,6 +12,7 @@ enum { SLOTS = 3, HEAPS = 4096, WAIT_MS = 60000 };
 
 static spn_threads *threads;
 static spn_allocator *allocator;
+static spni_shells *shells;
 static spni_heap *expected[HEAPS];
 static size_t expected_count;
 
@@ -50,7 +51,7 @@ static void expect(spni_table *table, spni_assembly *assembly)
         return;
     spni_table_remove(table, assembly);
     CHECK(expected_count < HEAPS);
-    expected[expected_count] = spni_assembly_finish(assembly, true);
+    expected[expected_count] = spni_assembly_finish(assembly, shells, true);
     CHECK(expected[expected_count++] != NULL);
     spni_table_recycle(table, assembly);
 }
@@ -135,6 +136,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (threads == NULL) {
         CHECK_EQ(spn_threads_new(1, NULL, 0, &threads), 0);
         CHECK_EQ(spn_allocator_new_malloc(&allocator), 0);
+        shells = spni_shells_new();
+        CHECK(shells != NULL);
         spn_log_set_level(SPN_LOG_ERROR);
     }
     make_expected(data, size);

@@ -289,13 +289,14 @@ static void fill_fields(const spni_assembly *assembly, spn_heap *fields)
     fields->is_end_of_stream = assembly->is_end;
 }
 
-spni_heap *spni_assembly_finish(spni_assembly *assembly, bool keep_ranges)
+spni_heap *spni_assembly_finish(spni_assembly *assembly, spni_shells *shells,
+                                bool keep_ranges)
 {
     const spni_pointers *pointers = &assembly->pointers;
     bool contiguous = spni_assembly_is_contiguous(assembly);
     size_t range_count =
         keep_ranges && !contiguous ? assembly->ranges.count : 0;
-    spni_heap *heap = spni_heap_new(pointers->count, range_count);
+    spni_heap *heap = spni_heap_new(shells, pointers->count, range_count);
 
     if (heap == NULL)
         return NULL;

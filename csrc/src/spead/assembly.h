@@ -126,6 +126,7 @@ static inline bool spni_assembly_is_contiguous(const spni_assembly *assembly)
 }
 
 /* Turn it into a heap with one reference and reset it. NULL without memory. */
-spni_heap *spni_assembly_finish(spni_assembly *assembly, bool keep_ranges);
+spni_heap *spni_assembly_finish(spni_assembly *assembly, spni_shells *shells,
+                                bool keep_ranges);
 
 #endif

@@ -34,7 +34,7 @@ static void drop_incomplete(spn_stream *stream, const spni_assembly *assembly)
 static void queue_heap(spn_stream *stream, spni_assembly *assembly)
 {
     spni_heap *heap = spni_assembly_finish(
-        assembly, stream->config.keep_payload_ranges);
+        assembly, stream->shells, stream->config.keep_payload_ranges);
 
     if (heap == NULL) {
         stream->work.heaps_dropped_memory++;

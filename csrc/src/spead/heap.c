@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spead/heap.h"
 
-#include <stdlib.h>
-
 static size_t live;
 
 void spni_heap_count_live(int change)
@@ -15,15 +13,20 @@ size_t spn_heaps_live(void)
     return __atomic_load_n(&live, __ATOMIC_RELAXED);
 }
 
-spni_heap *spni_heap_new(size_t item_count, size_t range_count)
+spni_heap *spni_heap_new(spni_shells *shells, size_t item_count,
+                         size_t range_count)
 {
     size_t size = sizeof(spni_heap) + item_count * sizeof(spn_item)
         + range_count * sizeof(spn_range);
-    spni_heap *heap = malloc(size);
+    spni_heap *heap = spni_shells_take(shells, size);
 
     if (heap == NULL)
         return NULL;
-    *heap = (spni_heap){.references = 1};
+    *heap = (spni_heap){
+        .references = 1,
+        .home = heap->home,
+        .capacity = heap->capacity,
+    };
     spni_heap_count_live(1);
     return heap;
 }
@@ -47,7 +50,7 @@ void spn_heap_unref(spn_heap *heap)
         || __atomic_sub_fetch(&whole->references, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     spni_buffer_release(&whole->buffer);
-    free(whole);
+    spni_shells_give_back(whole);
     spni_heap_count_live(-1);
 }
 

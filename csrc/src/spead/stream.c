@@ -175,13 +175,15 @@ static int init(spn_stream *stream, spn_allocator *allocator)
 
     if (code < 0)
         return code;
+    code = -ENOMEM;
+    stream->shells = spni_shells_new();
+    if (stream->shells == NULL)
+        goto fini_table;
     stream->allocator = allocator;
     if (allocator != NULL)
         spni_allocator_ref(allocator);
-    else
-        code = spn_allocator_new_malloc(&stream->allocator);
-    if (code < 0)
-        goto fini_table;
+    else if (spn_allocator_new_malloc(&stream->allocator) < 0)
+        goto free_shells;
     stream->references = 1;
     stream->copy = spni_copy_find(stream->config.memcpy_id);
     stream->stop_on_stop_item = stream->config.stop_on_stop_item;
@@ -192,6 +194,8 @@ static int init(spn_stream *stream, spn_allocator *allocator)
     pthread_mutex_init(&stream->lock, NULL);
     return 0;
 
+free_shells:
+    spni_shells_free(stream->shells);
 fini_table:
     spni_table_fini(&stream->table);
     return code;
@@ -201,6 +205,7 @@ static void fini(spn_stream *stream)
 {
     pthread_mutex_destroy(&stream->lock);
     spn_allocator_unref(stream->allocator);
+    spni_shells_free(stream->shells);
     spni_table_fini(&stream->table);
 }
 

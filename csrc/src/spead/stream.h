@@ -55,6 +55,7 @@ struct spn_stream {
     spni_reader *readers;
     spn_allocator *allocator; /* a reference */
     spni_table table;
+    spni_shells *shells; /* of its heaps */
     spni_sequel sequel;
     uint64_t now_ns; /* when the packets being fed were read */
     spni_shape shape;
