@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import frames as f
 import packets as p
 import pytest
 from receiving import bind, free_port, run_script, send, small_heaps, wait_until
@@ -246,11 +247,17 @@ def test_a_fanout_shares_the_flows_among_streams(mode: str) -> None:
             "lo", port, fanout=group, fanout_mode=mode, reject=number == 0, **SMALL
         )
     # One packet a heap: whichever stream gets it has a whole heap.
-    for flow in range(8):
+    flows = 32
+    for flow in range(flows):
         send(small_heaps(5, first=100 * flow), port)
-    got = sorted(ring.get(timeout=30).cnt for _ in range(40))
-    assert got == sorted(100 * flow + k for flow in range(8) for k in range(5))
-    assert sum(stream.stats.packets for stream in streams) == 40
+    heaps = [ring.get(timeout=30) for _ in range(5 * flows)]
+    cnts = sorted(heap.cnt for heap in heaps)
+    assert cnts == sorted(100 * flow + k for flow in range(flows) for k in range(5))
+    assert sum(stream.stats.packets for stream in streams) == 5 * flows
+    if mode == "hash":
+        ways = {(heap.cnt // 100, heap.tag) for heap in heaps}
+        assert len(ways) == flows  # a flow stays together,
+        assert len({tag for _, tag in ways}) == 2  # and both have some
     for stream in streams:
         stream.stop()
 
@@ -353,21 +360,41 @@ def namespace() -> Iterator[str]:
         subprocess.run(["ip", "link", "del", here], capture_output=True)
 
 
-def _send_from(name: str, datagrams: list[bytes], host: str, port: int, tmp_path: Path) -> None:
-    """Send datagrams from inside a namespace."""
+def _run_in(name: str, script: str, datagrams: list[bytes], tmp_path: Path, *words: str) -> None:
+    """Run a script inside a namespace, to which `datagrams` is what it says."""
     data = tmp_path / "datagrams"
     data.write_bytes(b"".join(len(d).to_bytes(4, "big") + d for d in datagrams))
-    script = (
+    prologue = (
         "import socket, sys\n"
-        "data = open(sys.argv[1], 'rb').read()\n"
-        "sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "data, datagrams = open(sys.argv[1], 'rb').read(), []\n"
         "while data:\n"
         "    size = int.from_bytes(data[:4], 'big')\n"
-        "    sender.sendto(data[4:4 + size], (sys.argv[2], int(sys.argv[3])))\n"
+        "    datagrams.append(data[4:4 + size])\n"
         "    data = data[4 + size:]\n"
     )
-    command = ["ip", "netns", "exec", name, sys.executable, "-S", "-c", script]
-    subprocess.run([*command, str(data), host, str(port)], check=True, timeout=60)
+    command = ["ip", "netns", "exec", name, sys.executable, "-S", "-c", prologue + script]
+    subprocess.run([*command, str(data), *words], check=True, timeout=60)
+
+
+def _send_from(name: str, datagrams: list[bytes], host: str, port: int, tmp_path: Path) -> None:
+    """Send datagrams from inside a namespace."""
+    script = (
+        "sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "for datagram in datagrams:\n"
+        "    sender.sendto(datagram, (sys.argv[2], int(sys.argv[3])))\n"
+    )
+    _run_in(name, script, datagrams, tmp_path, host, str(port))
+
+
+def _inject(name: str, frames: list[bytes], tmp_path: Path) -> None:
+    """Send whole frames through the interface inside a namespace."""
+    script = (
+        "sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)\n"
+        "sender.bind((sys.argv[2], 0))\n"
+        "for datagram in datagrams:\n"
+        "    sender.send(datagram)\n"
+    )
+    _run_in(name, script, frames, tmp_path, f"{name[:9]}b")
 
 
 @needs_packet_sockets
@@ -408,3 +435,165 @@ def test_vlan_tags_are_passed_over(
     _send_from(namespace, small_heaps(3), "10.92.0.1", port, tmp_path)
     assert cnts(stream, 3) == [1, 2, 3]
     assert stream.stats.rejected_ip == 0
+
+
+HERE, THERE = "10.91.0.1", "10.91.0.2"
+HERE_6, THERE_6 = "fd91::1", "fd91::2"
+SENDER = bytes.fromhex("020000000002")
+
+
+def hardware(interface: str) -> bytes:
+    text = Path(f"/sys/class/net/{interface}/address").read_text()
+    return bytes.fromhex(text.strip().replace(":", ""))
+
+
+def add_ipv6(interface: str) -> None:
+    """Give the interface an address that is usable at once."""
+    try:
+        _ip("-6", "addr", "add", f"{HERE_6}/64", "dev", interface, "nodad")
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"the kernel has no IPv6: {error.stderr.decode().strip()}")
+
+
+def hostile_frames(port: int, mine: bytes) -> list[tuple[bytes, int]]:
+    """Return frames for the port that UDP would not take, and what each counts in rejected_ip."""
+    payload = p.data_packet(7777, bytes(64), 0, 64)
+    good4 = f.udp(payload, THERE, HERE, port)
+    good6 = f.udp(payload, THERE_6, HERE_6, port)
+
+    def v4(body: bytes, target: bytes = mine, **options: Any) -> bytes:
+        return f.ethernet(f.ipv4(body, THERE, HERE, **options), SENDER, target)
+
+    def v6(body: bytes, target: bytes = mine, **options: Any) -> bytes:
+        return f.ethernet(f.ipv6(body, THERE_6, HERE_6, **options), SENDER, target)
+
+    other = bytes.fromhex("020000000099")
+    return [
+        (v4(f.udp(payload, THERE, HERE, port, damage=0x0101)), 1),
+        (v6(f.udp(payload, THERE_6, HERE_6, port, damage=0x0101)), 1),
+        (v6(f.udp(payload, THERE_6, HERE_6, port, damage=-1)), 1),
+        (v4(good4, damage=0x10), 1),
+        (v4(good4, more=9), 1),
+        (v4(good4, more=-9), 1),
+        (v6(good6, more=9), 1),
+        (v6(good6, more=-9), 1),
+        (v4(f.udp(payload, THERE, HERE, port, length=7)), 1),
+        (v4(f.udp(payload, THERE, HERE, port, length=200)), 1),
+        (v4(good4)[:90], 1),
+        (v4(good4, fragment=0x2000), 1),
+        (v4(good4, fragment=0x0010), 0),
+        (v4(good4, other), 0),
+        (v6(good6, other), 0),
+        (v4(f.udp(payload, THERE, HERE, port ^ 1)), 0),
+        (f.ethernet(f.ipv4(good4, THERE, "10.91.0.77"), SENDER, mine), 0),
+    ]
+
+
+def fine_frames(port: int, mine: bytes, ipv6: bool) -> list[bytes]:
+    """Return frames of heaps 1, 2, ... that UDP takes."""
+    source, target, ip = (THERE_6, HERE_6, f.ipv6) if ipv6 else (THERE, HERE, f.ipv4)
+    bodies = [f.udp(heap, source, target, port) for heap in small_heaps(4)]
+    frames = [f.ethernet(ip(body, source, target), SENDER, mine) for body in bodies[:2]]
+    frames.append(f.ethernet(ip(bodies[2], source, target), SENDER, mine) + bytes(20))  # padded
+    frames.append(f.ethernet(ip(bodies[3], source, target), SENDER, mine, tags=(0xE000,)))
+    if ipv6:
+        return frames
+    unchecked = f.udp(small_heaps(1, first=5)[0], source, target, port, damage=-1)
+    options = f.udp(small_heaps(1, first=6)[0], source, target, port)
+    frames.append(f.ethernet(f.ipv4(unchecked, source, target), SENDER, mine))
+    nops = f.ipv4(options, source, target, options=b"\1\1\1\0")
+    frames.append(f.ethernet(nops, SENDER, mine))
+    return frames
+
+
+@needs_packet_sockets
+@pytest.mark.parametrize("ipv6", [False, True])
+@pytest.mark.parametrize("all_protocols", [False, True])
+def test_what_udp_would_not_take_is_not_taken(
+    namespace: str, tmp_path: Path, ipv6: bool, all_protocols: bool
+) -> None:
+    """A UDP reader beside the ring gets the same heaps; what is rejected is counted."""
+    interface = f"{namespace[:9]}a"
+    add_ipv6(interface)
+    mine = hardware(interface)
+    family, address = (socket.AF_INET6, HERE_6) if ipv6 else (socket.AF_INET, HERE)
+    port = free_port(address, family)
+    hostile = hostile_frames(port, mine)
+    fine = fine_frames(port, mine, ipv6)
+    pool = pyspin.ThreadPool()
+    with (
+        pyspin.recv.Stream(pool, ring_heaps=64) as by_socket,
+        pyspin.recv.Stream(pool, ring_heaps=64) as by_ring,
+    ):
+        by_socket.add_udp_reader(port, bind_hostname=address)
+        by_ring.add_packet_ring_reader(
+            interface, port, address=address, reject=False, all_protocols=all_protocols, **SMALL
+        )
+        _inject(namespace, [frame for frame, _ in hostile] + fine, tmp_path)
+        expected = list(range(1, len(fine) + 1))
+        assert cnts(by_socket, len(fine)) == expected
+        assert cnts(by_ring, len(fine)) == expected
+        theirs = 0x86DD if ipv6 else 0x0800
+        counted = [count for frame, count in hostile if frame[12:14] == theirs.to_bytes(2, "big")]
+        assert by_ring.stats.rejected_ip == sum(counted)
+        assert by_ring.stats.packets == by_socket.stats.packets == len(fine)
+
+
+@needs_packet_sockets
+@pytest.mark.parametrize("all_protocols", [False, True])
+@pytest.mark.parametrize("address", [HERE, "239.255.31.8"])
+def test_tagged_frames_without_an_interface_for_the_vlan(
+    stream: pyspin.recv.Stream, namespace: str, tmp_path: Path, address: str, all_protocols: bool
+) -> None:
+    """The kernel takes them for another host's, as no socket could have them."""
+    interface = f"{namespace[:9]}a"
+    port = free_port(HERE)
+    stream.add_packet_ring_reader(
+        interface, port, address=address, all_protocols=all_protocols, **SMALL
+    )
+    target = hardware(interface) if address == HERE else f.group_hardware(address)
+    packets = [f.ipv4(f.udp(heap, THERE, address, port), THERE, address) for heap in small_heaps(3)]
+    _inject(namespace, [f.ethernet(each, SENDER, target, tags=(7,)) for each in packets], tmp_path)
+    assert cnts(stream, 3) == [1, 2, 3]
+    assert stream.stats.rejected_ip == 0
+
+
+@needs_packet_sockets
+@pytest.mark.parametrize("group", ["239.255.31.9", "ff15::3:1f09"])
+def test_a_multicast_group_is_joined_on_the_interface(
+    stream: pyspin.recv.Stream, namespace: str, tmp_path: Path, group: str
+) -> None:
+    interface = f"{namespace[:9]}a"
+    add_ipv6(interface)
+    source, ip = (THERE_6, f.ipv6) if ":" in group else (THERE, f.ipv4)
+    port = free_port(HERE)
+
+    def joined() -> bool:
+        shown = subprocess.run(["ip", "maddr", "show", "dev", interface], capture_output=True)
+        return group in shown.stdout.decode().split()
+
+    assert not joined()
+    stream.add_packet_ring_reader(interface, port, address=group, **SMALL)
+    assert joined()
+    packets = [ip(f.udp(heap, source, group, port), source, group) for heap in small_heaps(3)]
+    target = f.group_hardware(group)
+    _inject(namespace, [f.ethernet(each, SENDER, target) for each in packets], tmp_path)
+    assert cnts(stream, 3) == [1, 2, 3]
+    stream.stop()
+    assert not joined()
+
+
+@needs_packet_sockets
+def test_an_interface_without_ethernet_is_refused(stream: pyspin.recv.Stream) -> None:
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("making an interface needs root and the ip command")
+    name = f"spn{uuid.uuid4().hex[:8]}"
+    try:
+        _ip("tuntap", "add", "dev", name, "mode", "tun")
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"the machine has no tun interfaces: {error.stderr.decode().strip()}")
+    try:
+        with pytest.raises(pyspin.SocketError, match=f"{name}.*not supported"):
+            stream.add_packet_ring_reader(name, 9, **SMALL)
+    finally:
+        _ip("link", "del", name)

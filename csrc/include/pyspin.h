@@ -293,7 +293,7 @@ typedef struct {
     uint64_t rejected_heap_length;  /* payload beyond HEAP_LEN */
     uint64_t rejected_size_mismatch;/* bytes after the packet */
     uint64_t rejected_oversize;     /* larger than max_size */
-    uint64_t rejected_ip;           /* packet ring: fragments, bad lengths */
+    uint64_t rejected_ip; /* packet ring: fragments, bad lengths, checksums */
     uint64_t socket_errors;         /* errors that the socket reported */
     /* refused by assembly */
     uint64_t refused_duplicate;

@@ -62,7 +62,7 @@ class StreamStats:
     rejected_oversize: int
     """Datagrams larger than the reader's max_size."""
     rejected_ip: int
-    """Fragments and bad lengths met by a packet ring."""
+    """Fragments, bad lengths and bad checksums met by a packet ring."""
     socket_errors: int
     """Errors that the socket reported."""
 

@@ -335,8 +335,9 @@ class Stream(HeapSource):
         It costs the process a fraction of what a socket costs for packets that the kernel
         cannot merge, and needs CAP_NET_RAW. `interface` is a name or an index, 0 for all.
         `address` is whose datagrams are wanted, unicast or a multicast group, IPv4 or IPv6;
-        '' is any IPv4 and '::' any IPv6 address. VLAN tags are passed over; IP fragments and
-        bad lengths are counted in `stats.rejected_ip`, lost frames in `stats.kernel_drops`.
+        '' is any IPv4 and '::' any IPv6 address. VLAN tags are passed over; IP fragments,
+        bad lengths and bad checksums are counted in `stats.rejected_ip`, lost frames in
+        `stats.kernel_drops`.
 
         The ring has `block_count` blocks of `block_size` bytes (a multiple of the page
         size); one that is not full is handed over after `block_timeout` seconds, in steps
@@ -347,9 +348,9 @@ class Stream(HeapSource):
         ETH_P_ALL, which sees frames before an nftables ingress chain drops them.
 
         Nothing happens if the stream has been stopped. Raises `PermissionError` without the
-        capability, `SocketError` for an interface or address that is none, `ValueError` for
-        sizes out of range, `TypeError` for a port that is none, `MemoryError` for a ring that
-        is larger than the kernel gives.
+        capability, `SocketError` for an interface or address that is none or an interface
+        without Ethernet frames, `ValueError` for sizes out of range, `TypeError` for a port
+        that is none, `MemoryError` for a ring that is larger than the kernel gives.
         """
         options = packet_ring.Options(
             interface,

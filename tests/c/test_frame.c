@@ -65,6 +65,16 @@ static void add_udp(frame *to, size_t payload)
         to->bytes[to->length++] = (uint8_t)i;
 }
 
+/* Of RFC 1071, a byte at a time. */
+static uint16_t checksum(uint32_t sum, const uint8_t *at, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        sum += i % 2 == 0 ? (uint32_t)at[i] << 8 : at[i];
+    while (sum > 0xffff)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)~sum;
+}
+
 static frame ipv4(int vlan_tags, int options, uint16_t fragment, size_t payload)
 {
     frame made = {.length = 0};
@@ -76,6 +86,7 @@ static frame ipv4(int vlan_tags, int options, uint16_t fragment, size_t payload)
     spni_store_be16(header + 6, fragment);
     header[9] = IPPROTO_UDP;
     inet_pton(AF_INET, "127.0.0.1", header + 16);
+    spni_store_be16(header + 10, checksum(0, header, size));
     append(&made, header, size);
     add_udp(&made, payload);
     return made;
@@ -99,6 +110,8 @@ static frame ipv6(bool fragment, size_t payload)
     return made;
 }
 
+static bool is_checked = true;
+
 static spni_frame_verdict parse(const frame *from, spni_frame_target target,
                                 size_t *length)
 {
@@ -108,7 +121,8 @@ static spni_frame_verdict parse(const frame *from, spni_frame_target target,
     const uint8_t *payload = NULL;
     *length = 0;
     spni_frame_verdict verdict =
-        spni_frame_parse(exact, from->length, &target, &payload, length);
+        spni_frame_parse(exact, from->length, is_checked, &target, &payload,
+                         length);
     if (verdict == SPNI_FRAME_OURS)
         for (size_t i = 0; i < *length; i++)
             CHECK_EQ(payload[i], (uint8_t)i);
@@ -182,6 +196,57 @@ static void test_lengths_that_lie(void)
     check_not(lying, target4(NULL), SPNI_FRAME_LENGTH);
 }
 
+/* Where the UDP header begins, whose checksum then is right. */
+static size_t fill_checksum(frame *in, bool is_v6)
+{
+    uint8_t pseudo[36];
+    size_t addresses = is_v6 ? 14 + 8 : 14 + 12, size = is_v6 ? 32 : 8;
+    size_t udp = is_v6 ? 14 + 40 : 14 + (size_t)(in->bytes[14] & 15) * 4;
+    memcpy(pseudo, in->bytes + addresses, size);
+    spni_store_be16(pseudo + size, IPPROTO_UDP);
+    spni_store_be16(pseudo + size + 2, (uint16_t)(in->length - udp));
+    uint16_t sum = (uint16_t)~checksum(0, pseudo, size + 4);
+    sum = checksum(sum, in->bytes + udp, in->length - udp);
+    spni_store_be16(in->bytes + udp + 6, sum ? sum : 0xffff);
+    return udp;
+}
+
+static void test_checksums_of_udp(void)
+{
+    is_checked = false;
+    for (size_t payload = 0; payload < 40; payload++)
+        for (int v6 = 0; v6 < 2; v6++) {
+            spni_frame_target target = v6 ? target6(NULL) : target4(NULL);
+            frame made = v6 ? ipv6(false, payload)
+                            : ipv4(0, (int)payload % 3, 0, payload);
+            check_not(made, target, v6 ? SPNI_FRAME_CHECKSUM : SPNI_FRAME_OURS);
+            size_t udp = fill_checksum(&made, v6);
+            check_ours(made, target, payload);
+            for (size_t at = udp + 6; at < made.length; at++) {
+                frame damaged = made;
+                damaged.bytes[at] ^= 0x10;
+                check_not(damaged, target, SPNI_FRAME_CHECKSUM);
+            }
+            made.bytes[v6 ? 14 + 8 : 14 + 12] ^= 1; /* another's packet */
+            check_not(made, target, SPNI_FRAME_CHECKSUM);
+        }
+    is_checked = true;
+    frame unfilled = ipv6(false, 5);
+    check_ours(unfilled, target6(NULL), 5);
+}
+
+static void test_checksums_of_ipv4(void)
+{
+    for (int options = 0; options < 4; options++)
+        for (size_t at = 14 + 8; at < 14 + 20 + 4 * (size_t)options; at++) {
+            frame damaged = ipv4(0, options, 0, 20);
+            if (at == 14 + 9)
+                continue; /* the protocol: somebody else's */
+            damaged.bytes[at] ^= 0x40;
+            check_not(damaged, target4(NULL), SPNI_FRAME_CHECKSUM);
+        }
+}
+
 static void test_every_truncation_is_survived(void)
 {
     frame whole[] = {ipv4(2, 2, 0, 20), ipv6(false, 20), ipv6(true, 20)};
@@ -200,8 +265,9 @@ static void test_filters_fit(void)
     struct sock_filter program[SPNI_FRAME_FILTER_MAX];
     spni_frame_target targets[] = {target4(NULL), target4("127.0.0.1"),
                                    target6(NULL), target6("::1")};
-    for (size_t k = 0; k < 4; k++) {
-        int length = spni_frame_filter(&targets[k], program);
+    for (size_t k = 0; k < 8; k++) {
+        targets[k % 4].has_hardware = k >= 4;
+        int length = spni_frame_filter(&targets[k % 4], program);
         CHECK(length > 0 && length <= SPNI_FRAME_FILTER_MAX);
         for (int i = 0; i < length; i++)
             if (BPF_CLASS(program[i].code) == BPF_JMP)
@@ -217,6 +283,8 @@ int main(void)
     test_tells_fragments();
     test_padding_is_not_payload();
     test_lengths_that_lie();
+    test_checksums_of_udp();
+    test_checksums_of_ipv4();
     test_every_truncation_is_survived();
     test_filters_fit();
     return 0;

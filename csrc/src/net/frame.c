@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every field is read only after the frame was seen to be long enough for it:
- * frames come from anybody. Checksums are not looked at; on loopback and
- * behind an offloading interface they are not filled in, and the kernel has
- * checked them for the others that it delivers. */
+ * frames come from anybody. A packet socket sees them before IP and UDP would
+ * have checked their checksums, so that is done here; UDP's only where neither
+ * the interface nor its being from this host makes it needless. */
 #include "net/frame.h"
 
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -64,25 +65,66 @@ static uint16_t skip_ethernet(rest *left)
     return type;
 }
 
-static spni_frame_verdict parse_udp(rest left, uint16_t port, bool fragment,
+/* Add up words as RFC 1071 does, in the host's order of bytes, which only swaps
+ * the sum's. */
+static uint64_t add_words(uint64_t sum, const uint8_t *at, size_t length)
+{
+    uint32_t word;
+    for (; length >= sizeof word; at += sizeof word, length -= sizeof word) {
+        memcpy(&word, at, sizeof word);
+        sum += word;
+    }
+    word = 0;
+    memcpy(&word, at, length);
+    return sum + word;
+}
+
+static bool is_right(uint64_t sum)
+{
+    while (sum > 0xffff)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return sum == 0xffff;
+}
+
+/* RFC 768; IPv6 has the same, but must have it (RFC 8200 section 8.1). */
+static bool has_right_checksum(rest udp, const uint8_t *addresses, bool is_ipv6)
+{
+    uint8_t pseudo[4] = {0, IPPROTO_UDP};
+    uint64_t sum;
+    if (spni_load_be16(udp.at + 6) == 0)
+        return !is_ipv6;
+    spni_store_be16(pseudo + 2, (uint16_t)udp.length);
+    sum = add_words(0, pseudo, sizeof pseudo);
+    sum = add_words(sum, addresses, is_ipv6 ? 32 : 8);
+    return is_right(add_words(sum, udp.at, udp.length));
+}
+
+/* `addresses`: source and destination, or NULL when the checksum does not
+ * matter. */
+static spni_frame_verdict parse_udp(rest left, const spni_frame_target *target,
+                                    bool fragment, const uint8_t *addresses,
                                     const uint8_t **payload,
                                     size_t *payload_length)
 {
     if (left.length < UDP_SIZE)
         return fragment ? SPNI_FRAME_OTHER : SPNI_FRAME_LENGTH;
-    if (spni_load_be16(left.at + 2) != port)
+    if (spni_load_be16(left.at + 2) != target->port)
         return SPNI_FRAME_OTHER;
     if (fragment)
         return SPNI_FRAME_FRAGMENT;
     size_t length = spni_load_be16(left.at + 4);
     if (length < UDP_SIZE || !limit(&left, length))
         return SPNI_FRAME_LENGTH;
+    if (addresses != NULL
+        && !has_right_checksum(left, addresses, target->is_ipv6))
+        return SPNI_FRAME_CHECKSUM;
     *payload = left.at + UDP_SIZE;
     *payload_length = left.length - UDP_SIZE;
     return SPNI_FRAME_OURS;
 }
 
-static spni_frame_verdict parse_ipv4(rest left, const spni_frame_target *target,
+static spni_frame_verdict parse_ipv4(rest left, bool is_checked,
+                                     const spni_frame_target *target,
                                      const uint8_t **payload,
                                      size_t *payload_length)
 {
@@ -98,11 +140,14 @@ static spni_frame_verdict parse_ipv4(rest left, const spni_frame_target *target,
     if (header < IPV4_MIN || !limit(&left, spni_load_be16(ip + 2))
         || !skip(&left, header))
         return SPNI_FRAME_LENGTH;
-    return parse_udp(left, target->port, (fragment & MORE_FRAGMENTS) != 0,
-                     payload, payload_length);
+    if (!is_right(add_words(0, ip, header)))
+        return SPNI_FRAME_CHECKSUM;
+    return parse_udp(left, target, (fragment & MORE_FRAGMENTS) != 0,
+                     is_checked ? NULL : ip + 12, payload, payload_length);
 }
 
-static spni_frame_verdict parse_ipv6(rest left, const spni_frame_target *target,
+static spni_frame_verdict parse_ipv6(rest left, bool is_checked,
+                                     const spni_frame_target *target,
                                      const uint8_t **payload,
                                      size_t *payload_length)
 {
@@ -122,12 +167,14 @@ static spni_frame_verdict parse_ipv6(rest left, const spni_frame_target *target,
         if (!skip(&left, FRAGMENT_SIZE) || fragment[0] != IPPROTO_UDP
             || spni_load_be16(fragment + 2) >> 3 != 0)
             return SPNI_FRAME_OTHER;
-        return parse_udp(left, target->port, true, payload, payload_length);
+        return parse_udp(left, target, true, NULL, payload, payload_length);
     }
-    return parse_udp(left, target->port, false, payload, payload_length);
+    return parse_udp(left, target, false, is_checked ? NULL : ip + 8, payload,
+                     payload_length);
 }
 
 spni_frame_verdict spni_frame_parse(const uint8_t *frame, size_t length,
+                                    bool is_checked,
                                     const spni_frame_target *target,
                                     const uint8_t **payload,
                                     size_t *payload_length)
@@ -135,9 +182,9 @@ spni_frame_verdict spni_frame_parse(const uint8_t *frame, size_t length,
     rest left = {frame, length};
     uint16_t type = skip_ethernet(&left);
     if (type == ETH_P_IP && !target->is_ipv6)
-        return parse_ipv4(left, target, payload, payload_length);
+        return parse_ipv4(left, is_checked, target, payload, payload_length);
     if (type == ETH_P_IPV6 && target->is_ipv6)
-        return parse_ipv6(left, target, payload, payload_length);
+        return parse_ipv6(left, is_checked, target, payload, payload_length);
     return SPNI_FRAME_OTHER;
 }
 
@@ -160,6 +207,13 @@ static void require(program *filter, uint32_t k)
 {
     filter->at[filter->length++] =
         (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, k, 0, TO_DROP);
+}
+
+/* Drop if the accumulator equals k. */
+static void refuse(program *filter, uint32_t k)
+{
+    filter->at[filter->length++] =
+        (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, k, TO_DROP, 0);
 }
 
 /* Drop if the accumulator has a bit of k. */
@@ -211,14 +265,31 @@ static void filter_ipv6(program *filter, const spni_frame_target *target)
     require(filter, target->port);
 }
 
+/* A frame of a VLAN that has no interface is marked as another host's, too: so
+ * the hardware's address decides. */
+static void filter_direction(program *filter, const spni_frame_target *target)
+{
+    load(filter, BPF_LD | BPF_B | BPF_ABS,
+         (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE));
+    refuse(filter, PACKET_OUTGOING);
+    if (!target->has_hardware)
+        return;
+    filter->at[filter->length++] = (struct sock_filter)BPF_JUMP(
+        BPF_JMP | BPF_JEQ | BPF_K, PACKET_OTHERHOST, 0, 8);
+    load(filter, BPF_LD | BPF_B | BPF_ABS, 0);
+    filter->at[filter->length++] = (struct sock_filter)BPF_JUMP(
+        BPF_JMP | BPF_JSET | BPF_K, 1 /* a group address */, 6, 0);
+    for (uint32_t i = 0; i < sizeof target->hardware; i += 2) {
+        load(filter, BPF_LD | BPF_H | BPF_ABS, i);
+        require(filter, spni_load_be16(target->hardware + i));
+    }
+}
+
 int spni_frame_filter(const spni_frame_target *target,
                       struct sock_filter program_out[SPNI_FRAME_FILTER_MAX])
 {
     program filter = {program_out, 0};
-    load(&filter, BPF_LD | BPF_B | BPF_ABS,
-         (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE));
-    filter.at[filter.length++] = (struct sock_filter)BPF_JUMP(
-        BPF_JMP | BPF_JEQ | BPF_K, 4 /* PACKET_OUTGOING */, TO_DROP, 0);
+    filter_direction(&filter, target);
     load(&filter, BPF_LD | BPF_H | BPF_ABS, 12);
     require(&filter, target->is_ipv6 ? ETH_P_IPV6 : ETH_P_IP);
     if (target->is_ipv6)

@@ -14,6 +14,7 @@ typedef enum {
     SPNI_FRAME_OTHER,    /* somebody else's */
     SPNI_FRAME_FRAGMENT, /* the first fragment of a datagram of ours */
     SPNI_FRAME_LENGTH,   /* ours, but its lengths contradict one another */
+    SPNI_FRAME_CHECKSUM, /* ours, but a checksum is wrong */
 } spni_frame_verdict;
 
 /* Whose datagrams are wanted: a port, and an address unless it is the
@@ -23,14 +24,18 @@ typedef struct {
     bool is_ipv6;
     bool any_address;
     uint8_t address[16]; /* network byte order; IPv4: the first 4 */
+    bool has_hardware;
+    uint8_t hardware[6]; /* the interface's own address, if it is known */
 } spni_frame_target;
 
 /* Find the UDP payload of a frame that begins with its Ethernet header, past
  * any VLAN tags (IEEE 802.1Q), IPv4 options (RFC 791) included. IPv6 extension
  * headers other than Fragment (RFC 8200 section 4.5) are somebody else's.
  * `length` is what was captured. The payload of a merged frame (GSO, or GRO) is
- * that of all its packets, back to back. */
+ * that of all its packets, back to back; it has no checksum of its own. With
+ * is_checked nobody need look at UDP's. */
 spni_frame_verdict spni_frame_parse(const uint8_t *frame, size_t length,
+                                    bool is_checked,
                                     const spni_frame_target *target,
                                     const uint8_t **payload,
                                     size_t *payload_length);
@@ -38,9 +43,10 @@ spni_frame_verdict spni_frame_parse(const uint8_t *frame, size_t length,
 enum { SPNI_FRAME_FILTER_MAX = 40 };
 
 /* Write a classic BPF program that passes the frames of `target` to a packet
- * socket, first fragments of them too, and nothing the host itself sends out.
- * Returns how many instructions were written. Frames with a second VLAN tag
- * inside do not pass. */
+ * socket, first fragments of them too, and nothing that the host itself sends
+ * out or that is addressed to other hardware (which an interface in promiscuous
+ * mode sees). Returns how many instructions were written. Frames with a second
+ * VLAN tag inside do not pass. */
 int spni_frame_filter(const spni_frame_target *target,
                       struct sock_filter program[SPNI_FRAME_FILTER_MAX]);
 

@@ -13,7 +13,10 @@
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/virtio_net.h>
+#include <net/if.h>
+#include <net/if_arp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,6 +27,25 @@ enum { GSO_UDP_L4 = 5, GSO_ECN = 0x80 };
 static int set_option(int fd, int option, const void *value, socklen_t size)
 {
     return setsockopt(fd, SOL_PACKET, option, value, size) < 0 ? -errno : 0;
+}
+
+/* The hardware's address of the one interface; -EOPNOTSUPP if its frames have no
+ * Ethernet header. Index 0 stands for all interfaces, which have several. */
+static int find_hardware(int fd, int index, spni_frame_target *target)
+{
+    struct ifreq request = {0};
+    if (index == 0)
+        return 0;
+    if (if_indextoname((unsigned)index, request.ifr_name) == NULL
+        || ioctl(fd, SIOCGIFHWADDR, &request) < 0)
+        return -errno;
+    if (request.ifr_hwaddr.sa_family != ARPHRD_ETHER
+        && request.ifr_hwaddr.sa_family != ARPHRD_LOOPBACK)
+        return -EOPNOTSUPP;
+    target->has_hardware = true;
+    memcpy(target->hardware, request.ifr_hwaddr.sa_data,
+           sizeof target->hardware);
+    return 0;
 }
 
 static int attach_filter(int fd, const spni_frame_target *target)
@@ -90,13 +112,15 @@ static int bind_interface(int fd, const spn_packet_ring_config *config)
 
 int spni_packet_ring_open(spni_packet_ring *ring,
                           const spn_packet_ring_config *config,
-                          const spni_frame_target *target)
+                          spni_frame_target *target)
 {
     *ring = (spni_packet_ring){.fd = -1};
     ring->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (ring->fd < 0)
         return -errno;
-    int error = attach_filter(ring->fd, target);
+    int error = find_hardware(ring->fd, config->interface_index, target);
+    if (error == 0)
+        error = attach_filter(ring->fd, target);
     if (error == 0)
         error = map_ring(ring, config);
     if (error == 0)
@@ -144,12 +168,16 @@ spni_ring_frame spni_packet_ring_frame(const spni_packet_ring *ring,
     spni_ring_frame frame = {
         .data = start + header.tp_mac,
         .length = header.tp_snaplen,
-        .original = header.tp_len,
+        /* CSUMNOTREADY: it comes from this host, which has not filled it in. */
+        .is_checked = (header.tp_status
+                       & (TP_STATUS_CSUM_VALID | TP_STATUS_CSUMNOTREADY))
+            != 0,
     };
     if (ring->tells_segments) {
         struct virtio_net_hdr merged;
         memcpy(&merged, frame.data - sizeof merged, sizeof merged);
         frame.segment_size = segment_size(&merged);
+        frame.is_checked |= frame.segment_size > 0;
     }
     return frame;
 }

@@ -25,14 +25,15 @@ typedef struct {
 typedef struct {
     const uint8_t *data;
     size_t length;       /* captured */
-    size_t original;     /* on the wire */
     size_t segment_size; /* of a merged frame's payload; 0: not merged */
+    bool is_checked;     /* its UDP checksum, or it need not be */
 } spni_ring_frame;
 
-/* 0; -EPERM without CAP_NET_RAW; another -errno. */
+/* The interface's hardware address is put into `target`. 0; -EPERM without
+ * CAP_NET_RAW; -EOPNOTSUPP if its frames are not Ethernet's; another -errno. */
 int spni_packet_ring_open(spni_packet_ring *ring,
                           const spn_packet_ring_config *config,
-                          const spni_frame_target *target);
+                          spni_frame_target *target);
 void spni_packet_ring_close(spni_packet_ring *ring);
 
 /* The block that comes next, or NULL while the kernel fills it. */

@@ -64,8 +64,8 @@ static void take_frame(packet_ring_reader *self)
     spn_stream_stats *stats = &self->reader.stream->work;
     spni_ring_frame frame = spni_packet_ring_frame(&self->ring, &self->at);
     spni_frame_verdict verdict =
-        spni_frame_parse(frame.data, frame.length, &self->target, &self->left,
-                         &self->left_length);
+        spni_frame_parse(frame.data, frame.length, frame.is_checked,
+                         &self->target, &self->left, &self->left_length);
     self->frames_left--;
     if (verdict == SPNI_FRAME_OURS) {
         stats->messages++;
