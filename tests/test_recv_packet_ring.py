@@ -116,6 +116,7 @@ def test_same_counters_as_the_udp_reader() -> None:
     assert results[0][1] == results[1][1]
     assert results[1][1]["rejected_oversize"] == 1
     assert results[1][1]["refused_duplicate"] == 1
+    assert results[1][1]["rejected_short"] == 2  # the empty one too
 
 
 def _heap(cnt: int) -> list[bytes]:

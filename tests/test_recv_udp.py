@@ -209,6 +209,7 @@ def test_errors_leave_no_descriptor(stream: pyspin.recv.Stream) -> None:
 def test_bad_datagrams_are_counted_by_reason(stream: pyspin.recv.Stream) -> None:
     good = p.data_packet(1, b"abcd", 0, 4)
     bad = [
+        b"",
         b"S",
         b"X" + good[1:],
         p.header(3, widths=b"\3\4") + good[8:],
@@ -224,8 +225,9 @@ def test_bad_datagrams_are_counted_by_reason(stream: pyspin.recv.Stream) -> None
     stats = stream.stats
     reasons = ["short", "magic", "widths", "header", "missing", "truncated", "heap_length"]
     reasons += ["size_mismatch", "oversize"]
-    assert {why: getattr(stats, f"rejected_{why}") for why in reasons} == dict.fromkeys(reasons, 1)
-    assert (stats.packets, stats.heaps, stats.datagrams) == (1, 1, 10)
+    rejected = {why: getattr(stats, f"rejected_{why}") for why in reasons}
+    assert rejected == {**dict.fromkeys(reasons, 1), "short": 2}
+    assert (stats.packets, stats.heaps, stats.datagrams) == (1, 1, 11)
 
 
 @pytest.mark.parametrize("gro", [True, False])

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/packet_ring.h"
+#include "spead/counters.h"
 #include "spead/feed.h"
 #include "spead/reader.h"
 
@@ -69,7 +70,10 @@ static void take_frame(packet_ring_reader *self)
     self->frames_left--;
     if (verdict == SPNI_FRAME_OURS) {
         stats->messages++;
-        stats->datagrams += self->left_length == 0;
+        if (self->left_length == 0) {
+            stats->datagrams++;
+            spni_count_rejected(stats, SPNI_REJECTED_SHORT);
+        }
         self->segment_size =
             frame.segment_size != 0 ? frame.segment_size : self->left_length;
         return;

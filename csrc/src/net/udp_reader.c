@@ -19,6 +19,7 @@
 #include "net/batch.h"
 #include "net/coalesce.h"
 #include "net/scatter.h"
+#include "spead/counters.h"
 #include "spead/feed.h"
 
 typedef struct {
@@ -70,6 +71,8 @@ static bool feed_message(udp_reader *reader)
     bool is_cut = (message->msg_hdr.msg_flags & MSG_TRUNC) != 0;
     bool goes_on = true;
 
+    if (length == 0)
+        spni_count_rejected(&reader->base.stream->work, SPNI_REJECTED_SHORT);
     while (goes_on && reader->position < length) {
         size_t left = length - reader->position;
         size_t size = segment < left ? segment : left;
