@@ -31,7 +31,7 @@ Call = Callable[[], Awaitable[Any]]
 class Loop(ABC):
     """One loop. `stream` and `ring` make those of its module."""
 
-    module: ClassVar[Any]
+    module: Any
     cancelled: type[BaseException]  # what `result` raises after `cancel`
     timed_out: type[BaseException]  # what `get_within` raises
 
