@@ -94,6 +94,33 @@ DISTURBED = [
     ]
 ]
 
+# What a sender may do to have payloads placed wrongly. It should cost no more than if none
+# were placed; the bound leaves room for noise.
+HOSTILE = [
+    Case(
+        f"hostile-{name}",
+        f"UDP, hostile sender: {title}",
+        "udp",
+        "cpu_per_gb",
+        "CPU s/GB",
+        ("pyspin", "pyspin scatter=False"),
+        {"payload": 8960, "gso": 1, "rate": 0.6e9, "heaps": 600, "heap": MIB, **options},
+        (below(1.05, "pyspin scatter=False"),),
+    )
+    for name, title, options in [
+        ("size-each", "every packet of another size", {"split": 1}),
+        ("size-some-gso", "one in 12 of another size", {"split": 12}),
+        ("size-some-plain", "one in 12 of another size, without GSO", {"split": 12, "gso": 0}),
+        ("lengths", "every second packet lies about HEAP_LEN", {"lie": 1}),
+        ("backwards", "every heap from its end to its beginning", {"reorder": 120}),
+        (
+            "interleaved",
+            "2000 heaps of 32 KiB interleaved",
+            {"interleave": 2000, "payload": 8192, "heap": 32768, "heaps": 16000},
+        ),
+    ]
+]
+
 RATE = [
     Case(
         "rate-8192-gso",
@@ -186,4 +213,4 @@ SEND = [
     for payload, bound, heaps in [(8192, 1.3, 1000), (1424, 3.0, 400)]
 ]
 
-CASES = RECEIVE + MACHINE + DISTURBED + RATE + LATENCY + MEMORY + SMALL + SEND
+CASES = RECEIVE + MACHINE + DISTURBED + HOSTILE + RATE + LATENCY + MEMORY + SMALL + SEND

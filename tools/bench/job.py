@@ -54,12 +54,15 @@ def udp(
     max_heaps: int = 4,
     reorder: int = 0,
     flows: int = 1,
+    copying: int = 0,
 ) -> dict:
     """Receive heaps until the stop packet and drop them; a stream and a thread for each flow."""
     os.sched_setaffinity(0, {cpu})
     options = {"max_heaps": max_heaps}
     if lib.NAME == "spead2" and reorder:
         options["allow_out_of_order"] = True
+    if copying:
+        options["scatter"] = False
     streams = [lib.receiver(cpu, heap, 16, **options) for _ in range(flows)]
     for flow, stream in enumerate(streams):
         if ring:

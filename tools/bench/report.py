@@ -39,6 +39,7 @@ COLOURS = {
     "bare place 4": "#b0b0b0",
     "bare discard": "#bdbdbd",
     "pyspin max_latency=0": "#9ecae1",
+    "pyspin scatter=False": "#9ecae1",
 }
 Rounds = dict[str, list[dict]]
 

@@ -71,6 +71,8 @@ def receiver_command(contender: str, name: str, options: dict[str, object]) -> l
         extra["ring"] = 1
     if contender == "pyspin max_latency=0":
         extra["at_once"] = 1
+    if contender == "pyspin scatter=False":
+        extra["copying"] = 1
     if name == "udp" and options.get("interleave", 1) != 1:
         extra["max_heaps"] = int(str(options["interleave"])) * 2
     if name == "udp" and options.get("reorder"):
@@ -82,7 +84,7 @@ def receiver_command(contender: str, name: str, options: dict[str, object]) -> l
 
 def sender_command(options: dict[str, object]) -> list[str]:
     names = ("payload", "heap", "heaps", "rate", "gso", "loss", "reorder", "interleave", "flows")
-    names += ("stamp",)
+    names += ("stamp", "split", "lie")
     command = [str(BUILD / "udp_send"), "--port", str(PORT), "--cpu", str(SEND_CPU)]
     for name in names:
         if name in options:
@@ -127,7 +129,9 @@ def udp(contender: str, options: dict[str, object]) -> Figures:
         contender = "pyspin"
     figures = exchange(contender, "udp", options)
     # By packet, not by whole heap: at 1 % loss few heaps are whole.
-    gigabytes = int(str(figures["packets"])) * int(str(options["payload"])) / 1e9
+    split = int(str(options.get("split", 0)))
+    size = int(str(options["payload"])) * (split / (split + 1) if split else 1)
+    gigabytes = int(str(figures["packets"])) * size / 1e9
     sent = int(str(options["heaps"]))
     cpu = float(str(figures["user"])) + float(str(figures["system"]))
     figures["cpu_per_gb"] = cpu / gigabytes if gigabytes else None

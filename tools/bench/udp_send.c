@@ -35,10 +35,10 @@ enum {
 };
 
 static struct {
-    int port, payload, interleave, reorder, cpu, flows;
+    int port, payload, interleave, reorder, cpu, flows, split;
     uint64_t heap, heaps;
     double rate, loss;
-    bool gso, stamp;
+    bool gso, stamp, lie;
 } options = {.port = 8888, .payload = 8192, .interleave = 1, .cpu = -1,
              .heap = 1 << 20, .heaps = 1000, .flows = 1};
 
@@ -138,7 +138,10 @@ static void add(uint64_t cnt, uint64_t offset, uint8_t *data, uint64_t length,
     if (options.loss > 0 && uniform() < options.loss)
         return;
     int i = batch.packets++;
-    make_header(batch.headers[i], cnt, options.heap, offset, length,
+    /* With --lie every second packet tells another length of the heap. */
+    uint64_t told = options.lie && i % 2 ? options.heap + 8 * (uint64_t)i
+                                         : options.heap;
+    make_header(batch.headers[i], cnt, told, offset, length,
                 pointer(false, 0x1000, 0));
     batch.iov[2 * i] = (struct iovec){batch.headers[i], HEADER};
     batch.iov[2 * i + 1] = (struct iovec){data + offset, length};
@@ -156,6 +159,22 @@ static void add(uint64_t cnt, uint64_t offset, uint8_t *data, uint64_t length,
         flush();
 }
 
+/* With --split every n-th packet is sent as two, whose sizes change. */
+static void add_parts(uint64_t cnt, uint64_t offset, uint8_t *data,
+                      uint64_t length, const struct sockaddr_in *to)
+{
+    static uint64_t count;
+    uint64_t first = length;
+    if (options.split > 0 && ++count % (uint64_t)options.split == 0)
+        first = length / 2 + count / (uint64_t)options.split % 53 * 8;
+    if (first >= length) {
+        add(cnt, offset, data, length, to);
+        return;
+    }
+    add(cnt, offset, data, first, to);
+    add(cnt, offset + first, data, length - first, to);
+}
+
 /* The heaps of one group, their packets dealt out in turn; reordering sends
  * each window of packets backwards. */
 static void send_group(uint64_t cnt, uint8_t *data,
@@ -171,8 +190,8 @@ static void send_group(uint64_t cnt, uint8_t *data,
         uint64_t offset = at * payload;
         uint64_t left = options.heap - offset;
         for (int h = 0; h < options.interleave; h++)
-            add(cnt + (uint64_t)h, offset, data, left < payload ? left : payload,
-                to);
+            add_parts(cnt + (uint64_t)h, offset, data,
+                      left < payload ? left : payload, to);
     }
 }
 
@@ -216,6 +235,7 @@ static void parse(int argc, char **argv)
         {"loss", 1, 0, 'l'},       {"reorder", 1, 0, 'o'},
         {"interleave", 1, 0, 'i'}, {"cpu", 1, 0, 'c'},
         {"stamp", 1, 0, 't'},      {"flows", 1, 0, 'f'},
+        {"split", 1, 0, 'S'},      {"lie", 1, 0, 'L'},
         {0, 0, 0, 0}};
     for (int name; (name = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (name) {
@@ -231,6 +251,8 @@ static void parse(int argc, char **argv)
         case 'c': options.cpu = atoi(optarg); break;
         case 't': options.stamp = atoi(optarg) != 0; break;
         case 'f': options.flows = atoi(optarg); break;
+        case 'S': options.split = atoi(optarg); break;
+        case 'L': options.lie = atoi(optarg) != 0; break;
         default: exit(2);
         }
     }
