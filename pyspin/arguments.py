@@ -7,7 +7,7 @@ import math
 import operator
 from typing import Any, TypeVar
 
-__all__ = ["index", "instance", "integer", "member", "octets", "rate", "seconds"]
+__all__ = ["index", "instance", "integer", "member", "number", "octets", "rate", "seconds"]
 
 T = TypeVar("T")
 
@@ -30,6 +30,17 @@ def integer(name: str, value: int, low: int, high: int = INT_MAX) -> int:
     if number > high:
         raise ValueError(f"{name} must be at most {high}, not {number}")
     return number
+
+
+def number(name: str, value: float) -> float:
+    """Return a finite number as a float; otherwise TypeError or ValueError."""
+    try:
+        found = float(value + 0)  # no text
+    except TypeError:
+        raise TypeError(f"{name} must be a number, not {value!r}") from None
+    if not math.isfinite(found):
+        raise ValueError(f"{name} must be finite, not {value!r}")
+    return found
 
 
 def seconds(name: str, value: float, most: float = math.inf) -> float:

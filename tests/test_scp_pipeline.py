@@ -141,6 +141,17 @@ def test_the_request_shows_the_sequence_it_was_sent_with(kind: str, peer: Peer) 
         ]
 
 
+def test_what_cannot_be_used_is_named(kind: str, peer: Peer) -> None:
+    bad: Any = None
+    with Client(kind, peer.port) as client:
+        with pytest.raises(TypeError, match="token_bucket must be a TokenBucket, not 'x'"):
+            SCPRequestPipeLine(client.over, token_bucket="x")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="error_callback must be callable, not None"):
+            client.pipeline.send_request(ReadMemory((0, 0, 0), 0x60000000, 4), client.take, bad)
+        client.pipeline.finish()
+        assert client.answers == client.errors == []
+
+
 def test_a_callback_may_be_none(kind: str, peer: Peer) -> None:
     with Client(kind, peer.port) as client:
         client.pipeline.send_request(ReadMemory((0, 0, 0), peer.base, 4), None, client.complain)

@@ -7,6 +7,7 @@ import asyncio
 import math
 import random
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -198,6 +199,20 @@ def test_a_bucket_that_never_fills_does_not_wait(clock: Clock, rate: float) -> N
 def test_bad_buckets_are_refused(tokens: float, rate: float) -> None:
     with pytest.raises(ValueError, match="must be"):
         TokenBucket(tokens, rate)
+
+
+@pytest.mark.parametrize("bad", ["1", None, [1]])
+def test_what_is_no_number_is_named(bad: Any) -> None:
+    with pytest.raises(TypeError, match="tokens must be a number, not"):
+        TokenBucket(bad, 1)
+    with pytest.raises(TypeError, match="fill_rate must be a number, not"):
+        TokenBucket(1, bad)
+    bucket = TokenBucket(10, 1)
+    with pytest.raises(TypeError, match="tokens must be a number, not"):
+        bucket.consume(bad)
+    with pytest.raises(TypeError, match="tokens must be a number, not"):
+        asyncio.run(bucket.consume_async(bad))
+    assert bucket.tokens == 10
 
 
 def test_tasks_wait_without_blocking() -> None:

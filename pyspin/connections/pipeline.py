@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pyspin._ffi import ffi
+from pyspin.arguments import instance
 
 from .link_driver import LinkDriver
 from .method_driver import MethodDriver
@@ -60,9 +61,11 @@ class SCPRequestPipeLine:
         and given up if the last of them was not answered within `packet_timeout` seconds.
         `token_bucket` paces it: each request takes as many tokens as its datagram has bytes.
 
-        ValueError if an argument is out of range.
+        ValueError if an argument is out of range, TypeError if it is of a wrong kind.
         """
         settings = (n_channels, intermediate_channel_waits, n_retries, packet_timeout)
+        if token_bucket is not None:
+            instance("token_bucket", token_bucket, TokenBucket)
         self._bucket = token_bucket
         self._driver: LinkDriver | MethodDriver
         if _is_ours(connection):
@@ -87,6 +90,8 @@ class SCPRequestPipeLine:
         closed, SpinnakerIOError if 32 767 requests are in progress over it, ForkedError in a child
         of the process that made the pipeline; exceptions of error callbacks pass through.
         """
+        if not callable(error_callback):
+            raise TypeError(f"error_callback must be callable, not {error_callback!r}")
         if self._bucket is not None:
             size = _HEADER + len(getattr(request, "data", None) or b"")
             if not self._bucket.consume(size):

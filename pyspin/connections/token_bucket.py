@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from time import monotonic
+
+from pyspin.arguments import number
 
 # A sleep ends late, by 60 to 80 us on an idle machine, by milliseconds on a busy one. What flowed
 # in meanwhile is kept even beyond the capacity, or a bucket that holds one helping could never
@@ -36,14 +37,12 @@ class TokenBucket:
         """Make a full bucket that holds `tokens` and gains `fill_rate` tokens a second.
 
         A bucket whose rate is zero or below never gains any. ValueError if `tokens` is
-        negative, or either is not a finite number.
+        negative or either is not finite, TypeError if either is no number.
         """
-        if not 0 <= tokens < math.inf:
-            raise ValueError(f"tokens must be at least 0 and finite, not {tokens}")
-        if not math.isfinite(fill_rate):
-            raise ValueError(f"fill_rate must be a finite number, not {fill_rate}")
-        self._capacity = float(tokens)
-        self._rate = max(float(fill_rate), 0.0)
+        self._capacity = number("tokens", tokens)
+        if self._capacity < 0:
+            raise ValueError(f"tokens must be at least 0, not {tokens!r}")
+        self._rate = max(number("fill_rate", fill_rate), 0.0)
         self._balance = self._capacity
         self._stamp = monotonic()
         # After a wait the bucket may hold more than its capacity, up to this limit until then.
@@ -60,7 +59,8 @@ class TokenBucket:
 
         If there are not, wait until there are when `block` is true, and take nothing when it
         is false. A bucket that never gains tokens does not wait either: it returns False.
-        ValueError if `tokens` is negative or more than the bucket can hold.
+        ValueError if `tokens` is negative or more than the bucket can hold, TypeError if it is
+        no number.
         """
         now = monotonic()
         capacity = self._capacity
@@ -68,9 +68,12 @@ class TokenBucket:
         if balance > capacity:
             balance = capacity if now > self._until else min(balance, self._limit)
         self._stamp = now
-        if 0 <= tokens <= balance and tokens <= capacity:
-            self._balance = balance - tokens
-            return True
+        try:
+            if 0 <= tokens <= balance and tokens <= capacity:
+                self._balance = balance - tokens
+                return True
+        except TypeError:
+            pass
         self._balance = balance
         self._check(tokens)
         if not block or not self._rate:
@@ -90,7 +93,11 @@ class TokenBucket:
         return True
 
     def _check(self, tokens: float) -> None:
-        if not 0 <= tokens <= self._capacity:
+        try:
+            fits = 0 <= tokens <= self._capacity
+        except TypeError:
+            raise TypeError(f"tokens must be a number, not {tokens!r}") from None
+        if not fits:
             raise ValueError(f"tokens must be in 0..{self._capacity:g}, not {tokens}")
 
     def _refill(self) -> float:
