@@ -109,17 +109,20 @@ def test_a_storm_of_signals_leaks_no_heap(many: bool) -> None:
     stream = stream_of(small_heaps(count), ring_heaps=64)
     taken: list[int] = []
     interrupted = 0
+    has_ended = False
     with Storm() as storm:
-        while True:
+        while not has_ended:
+            heaps: list[source.AnyHeap] = []
             try:
                 storm.is_armed = True
-                heaps = stream.get_many(7) if many else [stream.get()]
+                try:
+                    heaps = stream.get_many(7) if many else [stream.get()]
+                except pyspin.Stopped:
+                    has_ended = True
                 storm.is_armed = False
-                taken += [heap.cnt for heap in heaps]
             except Interruption:
                 interrupted += 1
-            except pyspin.Stopped:
-                break
+            taken += [heap.cnt for heap in heaps]
     assert stream.stats.heaps == count
     assert taken == sorted(set(taken))
     # A handler can still raise when Python has the heap but the caller not yet.
