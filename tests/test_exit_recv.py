@@ -1,30 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The interpreter ends cleanly whatever a stream is doing; each in a child process.
-
-A script that hangs fails by its deadline; one that crashes, by its status.
-"""
+"""The interpreter ends cleanly whatever a stream is doing; each in a child process."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import textwrap
-from pathlib import Path
 
 import pytest
+from ending import assert_ctrl_c_ends, assert_ends_cleanly
 from forking import forking
 
-TESTS = str(Path(__file__).parent)
-
-PROLOGUE = f"""
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-import faulthandler, gc, logging, os, sys, threading, time
-faulthandler.enable()
-logging.getLogger("pyspin").addHandler(logging.NullHandler())
-sys.path.insert(0, {TESTS!r})
+PROLOGUE = """
 import packets, receiving
 import pyspin, pyspin.recv
 from receiving import bind, send, small_heaps, wait_until
@@ -195,14 +180,8 @@ SCRIPTS = {
 }
 
 
-def start(script: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", PROLOGUE + textwrap.dedent(script)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def with_prologue(script: str) -> str:
+    return PROLOGUE + textwrap.dedent(script)
 
 
 @pytest.mark.parametrize(
@@ -210,13 +189,7 @@ def start(script: str) -> subprocess.Popen[str]:
     [pytest.param(name, marks=forking if "forked" in name else ()) for name in SCRIPTS],
 )
 def test_exit_is_clean_with(name: str) -> None:
-    with start(SCRIPTS[name]) as child:
-        try:
-            out, err = child.communicate(timeout=60)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            raise
-    assert (child.returncode, out, err) == (0, "", "")
+    assert_ends_cleanly(with_prologue(SCRIPTS[name]))
 
 
 @pytest.mark.parametrize(
@@ -229,14 +202,4 @@ def test_ctrl_c_ends_a_blocked_wait(wait: str) -> None:
         print("waiting", flush=True)
         {wait}
     """
-    with start(script) as child:
-        try:
-            assert child.stdout is not None
-            assert child.stdout.readline() == "waiting\n"
-            os.kill(child.pid, signal.SIGINT)
-            _, err = child.communicate(timeout=60)
-        except BaseException:
-            child.kill()
-            raise
-    assert child.returncode in (-signal.SIGINT, 130, 1)
-    assert err.rstrip().endswith("KeyboardInterrupt")
+    assert_ctrl_c_ends(with_prologue(script))

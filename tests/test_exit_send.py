@@ -1,28 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The interpreter ends cleanly whatever a sender is doing; each in a child process.
-
-A script that hangs fails by its deadline; one that crashes, by its status.
-"""
+"""The interpreter ends cleanly whatever a sender is doing; each in a child process."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import textwrap
-from pathlib import Path
 
 import pytest
+from ending import DEADLINE, start
 
-TESTS = str(Path(__file__).parent)
-
-PROLOGUE = f"""
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-import asyncio, faulthandler, gc, logging, os, sys, threading, time
-faulthandler.enable()
-logging.getLogger("pyspin").addHandler(logging.NullHandler())
-sys.path.insert(0, {TESTS!r})
+PROLOGUE = """
+import asyncio
 import pyspin, pyspin.send.asyncio
 from pyspin.send import StreamConfig, UdpStream
 from sending import make_heap
@@ -117,19 +105,21 @@ SCRIPTS = {
 }
 
 
-def script(body: str) -> list[str]:
-    source = PROLOGUE + textwrap.dedent(body).strip() + "\nprint('ready', flush=True)\n"
-    return [sys.executable, "-c", source]
+def script(body: str) -> str:
+    return PROLOGUE + textwrap.dedent(body).strip() + "\nprint('ready', flush=True)\n"
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_the_interpreter_ends(name: str) -> None:
-    run = subprocess.run(
-        script(SCRIPTS[name]), stdin=subprocess.DEVNULL, capture_output=True, timeout=60
-    )
-    assert run.returncode == 0, run.stderr.decode()
-    assert run.stdout == b"ready\n"
-    assert b"Traceback" not in run.stderr, run.stderr.decode()
+    with start(script(SCRIPTS[name])) as child:
+        try:
+            output, errors = child.communicate(timeout=DEADLINE)
+        except BaseException:
+            child.kill()
+            raise
+    assert child.returncode == 0, errors
+    assert output == "ready\n"
+    assert "Traceback" not in errors, errors
 
 
 def test_ctrl_c_ends_a_blocked_send() -> None:
@@ -142,12 +132,10 @@ def test_ctrl_c_ends_a_blocked_send() -> None:
         except KeyboardInterrupt:
             pass
     """
-    with subprocess.Popen(
-        script(body), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
+    with start(script(body)) as child:
         assert child.stdout is not None
-        assert child.stdout.readline() == b"waiting\n"
+        assert child.stdout.readline() == "waiting\n"
         child.send_signal(signal.SIGINT)
-        output, errors = child.communicate(timeout=60)
-    assert child.returncode == 0, errors.decode()
-    assert output == b"ready\n"
+        output, errors = child.communicate(timeout=DEADLINE)
+    assert child.returncode == 0, errors
+    assert output == "ready\n"

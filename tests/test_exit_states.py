@@ -3,21 +3,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import textwrap
-from pathlib import Path
 
 import pytest
+from ending import assert_ends_cleanly
 
-TESTS = str(Path(__file__).parent)
-
-PROLOGUE = f"""
-import faulthandler, gc, logging, os, signal, sys, threading
-faulthandler.enable()
-signal.signal(signal.SIGINT, signal.default_int_handler)
-logging.getLogger("pyspin").addHandler(logging.NullHandler())
-sys.path.insert(0, {TESTS!r})
+PROLOGUE = """
 import packets, pyspin, pyspin.recv
 from receiving import bind, send, small_heaps, wait_until
 
@@ -87,13 +78,6 @@ ENDS = {
 @pytest.mark.parametrize("state", STATES)
 def test_it_ends_cleanly(state: str, end: str) -> None:
     idle = "wait = threading.Event().wait\n"
-    script = PROLOGUE + idle + textwrap.dedent(STATES[state]) + textwrap.dedent(ENDS[end])
-    # A script that hangs fails by its deadline; one that crashes, by its status.
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
+    assert_ends_cleanly(
+        PROLOGUE + idle + textwrap.dedent(STATES[state]) + textwrap.dedent(ENDS[end])
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
