@@ -84,6 +84,13 @@ typedef struct {
     spni_packet packets[SPNI_SCATTER_PACKETS]; /* the placed ones */
 } spni_scatter;
 
+/* Where a message lands that the plan does not lead elsewhere. */
+static inline uint8_t *spni_scatter_bounce(const spni_scatter *scatter,
+                                           unsigned message)
+{
+    return scatter->bounce + message * scatter->bounce_size;
+}
+
 /* NULL without memory. Each of the messages has bounce_size bytes at `bounce`,
  * message_size of which may be used. */
 spni_scatter *spni_scatter_new(spn_stream *stream, uint8_t *bounce,
