@@ -8,7 +8,7 @@
 #include "check.h"
 #include "spead/heap.h"
 
-enum { GIVERS = 3, HEAPS = 30000, SIZE = 300 };
+enum { GIVERS = 3, HEAPS = 10000, SIZE = 300 };
 
 static spni_heap *take(spni_shells *shells, size_t size)
 {
@@ -92,11 +92,10 @@ static void threads_give_back_while_the_stream_takes_and_ends(void)
     for (int given = 0; given < GIVERS * HEAPS; given++) {
         spni_heap *heap = take(shells, SIZE + (size_t)given % 200), *none;
         spni_heap **slot = &handed[given % GIVERS];
-        do {
-            none = NULL;
-        } while (!__atomic_compare_exchange_n(slot, &none, heap, true,
-                                              __ATOMIC_RELEASE,
-                                              __ATOMIC_RELAXED));
+        while (none = NULL, !__atomic_compare_exchange_n(
+                                slot, &none, heap, false, __ATOMIC_RELEASE,
+                                __ATOMIC_RELAXED))
+            sched_yield(); /* the giver may wait for this core */
     }
     spni_shells_free(shells);
     for (int i = 0; i < GIVERS; i++)
