@@ -43,6 +43,9 @@ def above(bound: float, against: str = "spead2", contender: str = "pyspin") -> G
     return Goal(contender, against, bound, at_most=False)
 
 
+RING = ("pyspin ring", "bare ring copy 4", "bare ring discard")
+
+
 def _udp(payload: int, gso: int, rate: float, heaps: int, *goals: Goal, ring: bool = False) -> Case:
     contenders = ("pyspin", "spead2", "bare copy", "bare copy 4", "bare place 4", "bare discard")
     return Case(
@@ -51,7 +54,7 @@ def _udp(payload: int, gso: int, rate: float, heaps: int, *goals: Goal, ring: bo
         "udp",
         "cpu_per_gb",
         "CPU s/GB",
-        contenders + (("pyspin ring",) if ring else ()),
+        contenders + (RING if ring else ()),
         {"payload": payload, "gso": gso, "rate": rate, "heaps": heaps, "heap": MIB},
         goals,
     )
@@ -71,8 +74,8 @@ MACHINE = [
         "udp",
         "machine_per_gb",
         "CPU s/GB of the machine",
-        ("pyspin", "spead2", "pyspin ring"),
-        {"payload": 1424, "gso": 0, "rate": 0.2e9, "heaps": 220, "heap": MIB},
+        ("pyspin", "spead2", *RING),
+        {"payload": 1424, "gso": 0, "rate": 0.2e9, "heaps": 660, "heap": MIB},
         (below(0.9, contender="pyspin ring"),),
     )
 ]

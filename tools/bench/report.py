@@ -38,6 +38,8 @@ COLOURS = {
     "bare copy 4": "#969696",
     "bare place 4": "#b0b0b0",
     "bare discard": "#bdbdbd",
+    "bare ring copy 4": "#969696",
+    "bare ring discard": "#bdbdbd",
     "pyspin max_latency=0": "#9ecae1",
     "pyspin scatter=False": "#9ecae1",
 }
@@ -118,16 +120,22 @@ def goal_table(results: dict[str, Rounds]) -> list[str]:
     return [*lines, ""]
 
 
+def _kind(contender: str) -> str:
+    """Return what a bare loop reads from; the name itself of what is none."""
+    if contender.startswith("bare ring"):
+        return "bare ring"
+    return "bare" if contender.startswith("bare") else contender
+
+
 def limit(case: Case, results: dict[str, Rounds], goal: Goal) -> str:
     """Return the ratios that loops without any protocol reach: what the kernel leaves."""
-    if goal.contender != "pyspin":
-        return ""
+    kind = {"pyspin": "bare", "pyspin ring": "bare ring"}.get(goal.contender, "")
     found = []
     for bare in case.contenders:
-        if bare.startswith("bare") and bare != goal.against:
+        if _kind(bare) == kind and bare != goal.against:
             reached = ratio(case, results[case.name], replace(goal, contender=bare))
             if reached is not None:
-                found.append(f"{bare.removeprefix('bare').strip() or 'bare'} {reached:.2f}")
+                found.append(f"{bare.removeprefix(kind).strip() or 'bare'} {reached:.2f}")
     return ", ".join(found)
 
 
@@ -236,8 +244,9 @@ def spead_part(document: dict) -> list[str]:
         "The last column is what loops without any protocol, in C and without Python, reach in the "
         "same rounds against the same: `discard` receives and throws away, `place` has the kernel "
         "write into heaps as it knows beforehand what comes, `copy 4` copies into four heaps in "
-        "turn (`copy` into sixteen). Where they miss the goal as well, the kernel leaves no room "
-        "for it on this machine.",
+        "turn (`copy` into sixteen); beside `pyspin ring` they read a packet ring too. Where they "
+        "miss the goal as well, the kernel leaves no room for it on this machine. What the sender "
+        "spins until its next burst is due is left out of the whole machine's CPU.",
         "",
         *goal_table(results),
         *plot_cases(results),

@@ -4,7 +4,8 @@
  * advancing), with or without GSO, at a given rate. It shares nothing with the
  * library, so every receiver meets the same traffic.
  *
- * Prints one line of JSON: packets and bytes sent, seconds, CPU seconds.
+ * Prints one line of JSON: packets and bytes sent, seconds, CPU seconds, and how
+ * many of these it spun until the next batch was due.
  */
 #include <arpa/inet.h>
 #include <endian.h>
@@ -89,7 +90,7 @@ static struct {
     int packets, count, in_message, fd;
 } batch;
 
-static uint64_t sent_packets, sent_bytes;
+static uint64_t sent_packets, sent_bytes, spun_ns;
 
 static void pace(uint64_t bytes)
 {
@@ -99,8 +100,10 @@ static void pace(uint64_t bytes)
     uint64_t now = now_ns();
     if (next_ns == 0 || now > next_ns + 2000000)
         next_ns = now;
+    uint64_t begin = now;
     while (now < next_ns)
         now = now_ns();
+    spun_ns += now - begin;
     next_ns += (uint64_t)((double)bytes * 1e9 / options.rate);
 }
 
@@ -303,8 +306,9 @@ int main(int argc, char **argv)
     for (int i = 0; i < options.flows; i++)
         send_stop(&flows[i]);
     printf("{\"packets\": %llu, \"bytes\": %llu, \"seconds\": %.6f, "
-           "\"user\": %.6f, \"system\": %.6f}\n",
+           "\"user\": %.6f, \"system\": %.6f, \"spun\": %.6f}\n",
            (unsigned long long)sent_packets, (unsigned long long)sent_bytes,
-           seconds, seconds_of(usage.ru_utime), seconds_of(usage.ru_stime));
+           seconds, seconds_of(usage.ru_utime), seconds_of(usage.ru_stime),
+           (double)spun_ns * 1e-9);
     return 0;
 }
