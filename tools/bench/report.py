@@ -18,36 +18,14 @@ import statistics
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib
 import scp
 from cases import CASES, Case, Goal
+from figures import Rounds, ratio, values
+from plots import plot_cases, plot_growth, plot_scp, plot_summary
 from run import BUILD, GROWTH
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "performance.md"
-COLOURS = {
-    "pyspin": "#1f77b4",
-    "pyspin ring": "#17becf",
-    "pyspin in order": "#9ecae1",
-    "spead2": "#d62728",
-    "bare": "#7f7f7f",
-    "bare copy": "#7f7f7f",
-    "bare copy 4": "#969696",
-    "bare place 4": "#b0b0b0",
-    "bare discard": "#bdbdbd",
-    "bare ring copy 4": "#969696",
-    "bare ring discard": "#bdbdbd",
-    "pyspin max_latency=0": "#9ecae1",
-    "pyspin scatter=False": "#9ecae1",
-}
-Rounds = dict[str, list[dict]]
-
-
-def values(case: Case, rounds: Rounds, contender: str) -> list[float]:
-    return [run[case.figure] for run in rounds[contender] if run.get(case.figure) is not None]
 
 
 def short(value: float) -> str:
@@ -63,17 +41,6 @@ def spread(case: Case, rounds: Rounds, contender: str) -> str:
     if not figures:
         return "none arrived"
     return f"{short(statistics.median(figures))} [{short(min(figures))}..{short(max(figures))}]"
-
-
-def ratio(case: Case, rounds: Rounds, goal: Goal) -> float | None:
-    """Return the median of the ratios within a round."""
-    pairs = zip(rounds[goal.contender], rounds[goal.against], strict=True)
-    ratios = [
-        mine[case.figure] / theirs[case.figure]
-        for mine, theirs in pairs
-        if mine.get(case.figure) and theirs.get(case.figure)
-    ]
-    return statistics.median(ratios) if ratios else None
 
 
 def losses(rounds: Rounds, contender: str) -> str:
@@ -139,85 +106,14 @@ def limit(case: Case, results: dict[str, Rounds], goal: Goal) -> str:
     return ", ".join(found)
 
 
-def plot_cases(results: dict[str, Rounds]) -> list[str]:
-    """Draw one bar chart a figure; return the lines that show them."""
-    lines = []
-    for figure, title, name in [
-        ("cpu_per_gb", "CPU of the receiver (s/GB, less is better)", "cpu"),
-        ("heaps_per_second", "1 KiB heaps a second (more is better)", "small"),
-        ("bytes_per_second", "bytes a second (more is better)", "rate"),
-    ]:
-        cases = [case for case in CASES if case.figure == figure and case.name in results]
-        if not cases:
-            continue
-        figure_, axes = plt.subplots(figsize=(9, 0.6 + 0.75 * len(cases)))
-        for row, case in enumerate(cases):
-            _bars(axes, row, case, results[case.name])
-        axes.set_yticks(range(len(cases)), [case.name for case in cases])
-        axes.invert_yaxis()
-        axes.set_xlabel(title)
-        axes.grid(axis="x", alpha=0.3)
-        named = (bar for bar in axes.containers if not bar.get_label().startswith("_"))
-        handles = {bar.get_label(): bar for bar in named}
-        axes.legend(handles.values(), handles.keys(), fontsize=8)
-        lines += _save(figure_, name, title)
-    return lines
-
-
-def _bars(axes: plt.Axes, row: int, case: Case, rounds: Rounds) -> None:
-    height = 0.8 / len(case.contenders)
-    for i, contender in enumerate(case.contenders):
-        figures = values(case, rounds, contender)
-        if not figures:
-            continue
-        middle = statistics.median(figures)
-        axes.barh(
-            row - 0.4 + height * (i + 0.5),
-            middle,
-            height,
-            xerr=[[middle - min(figures)], [max(figures) - middle]],
-            color=COLOURS.get(contender, "#9ecae1"),
-            label=contender,
-            error_kw={"lw": 0.8},
-        )
-
-
-def _save(figure: plt.Figure, name: str, title: str) -> list[str]:
-    path = PAGE.parent / "performance" / f"{name}.png"
-    path.parent.mkdir(exist_ok=True)
-    figure.tight_layout()
-    figure.savefig(path, dpi=90)
-    plt.close(figure)
-    return [f"![{title}](performance/{name}.png)", ""]
-
-
 def growth(series: dict[str, list[dict]]) -> list[str]:
     """Draw and tabulate how cost grows."""
     if not series:
         return []
     lines = ["### How cost grows", ""]
-    figure, axes = plt.subplots(1, len(series), figsize=(3.2 * len(series), 3), sharey=False)
-    for axis, (name, rows) in zip(axes, series.items(), strict=True):
-        for contender in ("pyspin", "spead2"):
-            points = [
-                (row["value"], statistics.median([v for v in row[contender] if v]))
-                for row in rows
-                if any(row[contender])
-            ]
-            axis.plot(
-                *zip(*points, strict=True),
-                "o-",
-                color=COLOURS.get(contender, "#9ecae1"),
-                label=contender,
-            )
-        axis.set_xlabel(GROWTH[name][0], fontsize=8)
-        axis.set_ylim(bottom=0)
-        if name in ("payload", "heap"):
-            axis.set_xscale("log", base=2)
+    for name, rows in series.items():
         lines += _growth_table(GROWTH[name][0], rows)
-    axes[0].set_ylabel("CPU s/GB of the receiver")
-    axes[0].legend()
-    return [*lines, *_save(figure, "growth", "CPU per GB as one thing grows")]
+    return lines + plot_growth(series)
 
 
 def _growth_table(title: str, rows: list[dict]) -> list[str]:
@@ -308,41 +204,9 @@ def token_bucket_part(results: dict[str, list[dict]]) -> list[str]:
     return [*lines, ""]
 
 
-def plot_scp(results: dict[str, Rounds]) -> list[str]:
-    """Draw the requests a second of each case on a logarithmic axis."""
-    names = [case.name for case in scp.CASES if case.name in results]
-    figure, axes = plt.subplots(figsize=(9, 0.8 * len(names) + 0.6))
-    for row, name in enumerate(names):
-        contenders = list(results[name].items())
-        for i, (contender, runs) in enumerate(contenders):
-            rate = statistics.median(run["rate"] for run in runs)
-            height = 0.8 / len(contenders)
-            place = row - 0.4 + height * (i + 0.5)
-            colour = "#7f7f7f" if contender.startswith("bare") else "#1f77b4"
-            axes.barh(
-                place, rate, height * 0.9, color="#d62728" if contender == "SpiNNMan" else colour
-            )
-            axes.annotate(
-                contender,
-                (rate, place),
-                (3, 0),
-                textcoords="offset points",
-                fontsize=6,
-                va="center",
-            )
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.set_xlabel("requests a second (more is better)")
-    axes.grid(axis="x", alpha=0.3)
-    return _save(figure, "scp", "SCP requests a second")
-
-
-def spinnaker_part() -> list[str]:
+def spinnaker_part(document: dict) -> list[str]:
     lines: list[str] = []
-    path = BUILD / "scp.json"
-    if path.exists():
-        document = json.loads(path.read_text())
+    if document:
         lines += [
             f"Measured on {document['date']}, {document['rounds']} rounds, contenders in turn; the "
             "server is pinned to processor 0, the client to processor 1. `bare read 32` is the C "
@@ -353,19 +217,26 @@ def spinnaker_part() -> list[str]:
             "",
         ]
     for name, part in (("listener", listener_part), ("token_bucket", token_bucket_part)):
-        path = BUILD / f"{name}.json"
-        if path.exists():
-            lines += part(json.loads(path.read_text()))
+        if results := measured(name):
+            lines += part(results)
     return lines
+
+
+def measured(name: str) -> dict:
+    """Return what the program `name` has measured, nothing if it has not run."""
+    path = BUILD / f"{name}.json"
+    found: dict = json.loads(path.read_text()) if path.exists() else {}
+    return found
 
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    spead = BUILD / "spead.json"
-    if spead.exists():
-        write("spead", spead_part(json.loads(spead.read_text())))
-    if lines := spinnaker_part():
+    spead, spinnaker = measured("spead"), measured("scp")
+    if spead:
+        write("spead", spead_part(spead))
+    if lines := spinnaker_part(spinnaker):
         write("scp", lines)
+    write("summary", plot_summary(spead.get("results", {}), spinnaker.get("results", {})))
 
 
 if __name__ == "__main__":
