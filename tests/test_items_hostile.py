@@ -215,6 +215,7 @@ def test_a_malformed_value_is_a_value_error(fields: dict[str, Any], value: Any) 
         packet([(1, 0x14, ITEM)], b"abc", offset=1),
         packet([(1, 0x14, ITEM), (0, 0x10, 9)], b"abc"),
         packet([(0, 0x14, 0)], b"abc"),
+        packet([(1, 0x14, ITEM), (0, 2, 4)], b"abc"),
     ],
     ids=lambda raw: raw[:40].hex(),
 )
@@ -231,6 +232,12 @@ def test_a_descriptor_may_come_in_several_packets_in_any_order() -> None:
     second = packet(pointers, payload[5:], offset=5)
     for raw in (first + second, second + first, first + first + second):
         assert update(raw, b"\1\2")["name"].value == 0x0102
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_an_addressed_number_of_the_header_ends_no_item(number: int) -> None:
+    raw = packet([(1, 0x14, ITEM), (0, 0x10, 0), (0, number, 2), (0, 0x13, 4)], b"nameu\0\0\x10")
+    assert update(raw, b"\1\2")["name"].value == 0x0102
 
 
 def test_tiny_packets_without_end_are_not_all_looked_at() -> None:

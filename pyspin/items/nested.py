@@ -58,6 +58,10 @@ def _same_heap(packet: _Packet, first: _Packet) -> bool:
     )
 
 
+def _is_special(item_id: int) -> bool:
+    return protocol.HEAP_CNT_ID <= item_id <= protocol.PAYLOAD_LENGTH_ID
+
+
 def _decode_packet(raw: bytes, position: int) -> _Packet | None:
     if len(raw) - position < _HEADER.size:
         return None
@@ -72,7 +76,7 @@ def _decode_packet(raw: bytes, position: int) -> _Packet | None:
     pointers: list[int] = []
     for pointer in struct.unpack_from(f">{count}Q", raw, position + _HEADER.size):
         item_id = (pointer >> bits) & ((1 << (63 - bits)) - 1)
-        if pointer >> 63 and protocol.HEAP_CNT_ID <= item_id <= protocol.PAYLOAD_LENGTH_ID:
+        if pointer >> 63 and _is_special(item_id):
             special[item_id] = pointer & ((1 << bits) - 1)
         else:
             pointers.append(pointer)
@@ -113,7 +117,9 @@ def _divide(bits: int, pointers: list[int], payload: bytes) -> NestedHeap | None
     addressed.sort(key=lambda item: item[0])
     if addressed and addressed[-1][0] > len(payload):
         return None
-    for (begin, item_id), (end, _) in pairwise([*addressed, (len(payload), 0)]):
+    # Addressed, the numbers of the header are no items and end none, as in any heap.
+    items = [(address, item_id) for address, item_id in addressed if not _is_special(item_id)]
+    for (begin, item_id), (end, _) in pairwise([*items, (len(payload), 0)]):
         if end > begin or item_id not in heap.addressed:
             heap.addressed[item_id] = payload[begin:end]
     return heap
