@@ -240,6 +240,11 @@ def test_an_addressed_number_of_the_header_ends_no_item(number: int) -> None:
     assert update(raw, b"\1\2")["name"].value == 0x0102
 
 
+@pytest.mark.parametrize("second", [descriptor(id=ITEM + 1), descriptor(b"u\0\0\x08i\0\0\x08")])
+def test_of_two_descriptors_in_one_item_the_first_counts(second: bytes) -> None:
+    assert update(descriptor(b"u\0\0\x08") + second, b"\5")["name"].value == 5
+
+
 def test_tiny_packets_without_end_are_not_all_looked_at() -> None:
     name = [(1, 0x14, ITEM), (0, 0x10, 0)]
     tiny = b"".join(packet(name, b"x", offset=i) for i in range(nested.MAX_PACKETS + 5))

@@ -89,18 +89,24 @@ def _decode_packet(raw: bytes, position: int) -> _Packet | None:
 
 
 def _assemble(packets: list[_Packet]) -> NestedHeap | None:
+    """Put the first whole heap together; what repeats or contradicts a packet is not used."""
+    lengths = [
+        length for p in packets if (length := p.special.get(protocol.HEAP_LENGTH_ID)) is not None
+    ]
+    heap_length = lengths[0] if lengths else None
     payload = bytearray()
-    heap_length: int | None = None
+    pointers: dict[int, None] = {}
     for packet in sorted(packets, key=lambda p: p.special[protocol.PAYLOAD_OFFSET_ID]):
-        heap_length = packet.special.get(protocol.HEAP_LENGTH_ID, heap_length)
         offset = packet.special[protocol.PAYLOAD_OFFSET_ID]
+        if packet.special.get(protocol.HEAP_LENGTH_ID, heap_length) != heap_length:
+            continue
         if offset > len(payload):
             return None
         if offset == len(payload):
             payload += packet.payload
+            pointers.update(dict.fromkeys(packet.pointers))
     if heap_length is not None and heap_length != len(payload):
         return None
-    pointers = dict.fromkeys(pointer for packet in packets for pointer in packet.pointers)
     return _divide(packets[0].heap_address_bits, list(pointers), bytes(payload))
 
 
