@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -47,9 +48,17 @@ def numa_node_near(interface: str) -> int | None:
     return int(node) if node.isdigit() else None  # -1: unknown
 
 
+def interface_index(interface: str) -> int:
+    """Return the number of an interface; OSError if there is none of this name."""
+    try:
+        return socket.if_nametoindex(interface)
+    except (OSError, ValueError) as error:  # a NUL or a surrogate is a ValueError
+        raise OSError(errno.ENODEV, f"no interface {interface!r}") from error
+
+
 def _devices(interface: str) -> Iterator[Path]:
     """Find the devices of the interface, or of those below it, that the system knows places of."""
-    socket.if_nametoindex(interface)
+    interface_index(interface)
     here = _INTERFACES / interface
     # A virtio network device is a child of the PCI device, which is what has a place.
     device = (here / "device").resolve()

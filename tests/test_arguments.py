@@ -39,7 +39,7 @@ CALLS: list[tuple[str, list[Any], Call]] = [
     ("multicast_group", [7.5], lambda pool, value: udp(pool, multicast_group=value, port=0)),
     (
         "interface_address",
-        [7.5],
+        [7.5, b"", []],
         lambda pool, value: udp(pool, "239.1.2.3", 0, interface_address=value),
     ),
     (

@@ -216,23 +216,35 @@ def test_values_become_these_bytes(fields: dict[str, Any], value: Any, wire: str
         ({"shape": (2,), "format": [("i", 12)]}, [0, 2048], "2048 is out of range for i12"),
         ({"shape": (2,), "format": [("i", 100)]}, [0, 1 << 99], "out of range for i100"),
         ({"shape": (1,), "format": [("u", 4), ("u", 4)]}, [(0, 16)], "16 is out of range for u4"),
-        ({"shape": (), "format": [("u", 8)]}, 256, "'name': 256 is out of range for uint8"),
+        ({"shape": (), "format": [("u", 8)]}, 256, "256 is out of range for uint8"),
         ({"shape": (2,), "dtype": "u1"}, [256, 0], "256"),
         ({"shape": (2,), "dtype": "u1"}, [1, 2, 3], "shape"),
         ({"shape": (2,), "format": [("u", 12)]}, [1, 2, 3], "shape"),
         ({"shape": (), "dtype": "f4"}, [1], "shape"),
         ({"shape": (2,), "format": [("c", 8)]}, "abc", "shape"),
         ({"shape": (1,), "format": [("f", 32), ("u", 4)]}, [[1, 2]], "shape"),
-        ({"shape": (None,), "format": [("c", 8)]}, "é", "ascii"),
         ({"shape": (), "format": [("u", 12)]}, "x", "invalid literal"),
+        ({"shape": (), "format": [("u", 12)]}, float("inf"), "infinity"),
+        ({"shape": (), "dtype": "u1"}, float("nan"), "NaN"),
         ({"shape": (), "dtype": "f4"}, "x", "convert"),
     ],
 )
 def test_values_that_do_not_fit_are_refused(
     fields: dict[str, Any], value: Any, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^value of item 'name': .*{message}"):
         Item(0x1000, "name", "", value=value, **fields).to_buffer()
+
+
+def test_text_that_is_not_ascii_is_refused_as_such() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        Item(1, "name", "", (None,), format=[("c", 8)], value="é").to_buffer()
+
+
+def test_what_is_no_value_is_a_type_error() -> None:
+    for fields in ({"dtype": "u1"}, {"format": [("u", 12)]}):
+        with pytest.raises(TypeError, match="^value of item 'name': "):
+            Item(1, "name", "", (), value=object(), **fields).to_buffer()
 
 
 def test_an_array_that_is_right_is_not_copied() -> None:

@@ -320,8 +320,9 @@ def test_an_incomplete_heap_is_refused() -> None:
         def get_items(self) -> list[Any]:
             return []
 
-    with pytest.raises(AttributeError, match="get_descriptors"):
-        pyspin.ItemGroup().update(Incomplete())
+    for heap in (Incomplete(), None):
+        with pytest.raises(AttributeError, match=r"heap must have get_descriptors.*(Incomp|None)"):
+            pyspin.ItemGroup().update(heap)
 
 
 fields = st.binary(max_size=24)

@@ -92,7 +92,8 @@ class Item(Descriptor):
         """Return the value's bytes on the wire, as an object with a buffer.
 
         An array that has them already is returned as it is. `ValueError` for
-        no value, a value of another shape, and a number that does not fit.
+        no value, a value of another shape, a number that does not fit and text
+        that is not ASCII; `TypeError` for an object that is no such value.
         """
         value = self.value
         if value is None:

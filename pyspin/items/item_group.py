@@ -161,7 +161,11 @@ class ItemGroup:
 
     def _update_from_items(self, heap: Any, new_order: str) -> dict[str, Item]:
         """Do the same through the public face of a heap."""
-        for raw_descriptor in heap.get_descriptors():
+        try:
+            get_descriptors = heap.get_descriptors
+        except AttributeError:
+            raise AttributeError(f"heap must have get_descriptors(), unlike {heap!r}") from None
+        for raw_descriptor in get_descriptors():
             self._add_received(Descriptor.from_raw(raw_descriptor, heap.flavour))
         updated: dict[str, Item] = {}
         for raw_item in heap.get_items():

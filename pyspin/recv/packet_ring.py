@@ -19,6 +19,7 @@ from typing import Any
 from .._ffi import check, ffi, lib
 from ..arguments import INT_MAX, integer, seconds
 from ..errors import SocketError, socket_errors
+from ..topology import interface_index
 from . import sockets
 
 # <asm/socket.h> and <linux/filter.h>; Python's socket module lacks them.
@@ -31,11 +32,8 @@ FANOUT_MODES = {"hash": 0, "cpu": 2}
 def _interface_index(interface: str | int) -> int:
     if not isinstance(interface, str):
         return integer("interface", interface, 0)
-    try:
-        with socket_errors(f"interface {interface!r}"):
-            return socket.if_nametoindex(interface)
-    except ValueError as error:
-        raise ValueError(f"interface must be a name, not {interface!r}: {error}") from None
+    with socket_errors("packet ring"):
+        return interface_index(interface)
 
 
 def _attach_rejecting_filter(sock: socket.socket) -> None:

@@ -168,8 +168,8 @@ def open_multicast_ipv4(
     """Join a group on the interface with this address; '' lets the system choose."""
     address = _resolve_group(group, port, socket.AF_INET)
     interface = bytes(4)
+    instance("interface_address", interface_address, str)
     if interface_address:
-        instance("interface_address", interface_address, str)
         _, (host, *_) = resolve(interface_address, 0, socket.AF_INET)
         interface = socket.inet_aton(host)
     return _open(socket.AF_INET, address, buffer_size, interface, reuse_port)

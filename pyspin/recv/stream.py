@@ -284,8 +284,9 @@ class Stream(HeapSource):
         if self.stopped:
             return
         if interface_index is None:
+            address = "" if interface_address is None else interface_address
             fd = sockets.open_multicast_ipv4(
-                multicast_group, port, interface_address or "", buffer_size, reuse_port
+                multicast_group, port, address, buffer_size, reuse_port
             )
         else:
             fd = sockets.open_multicast_ipv6(
