@@ -12,6 +12,7 @@ the time of its last record or when the last pool was made.
 from __future__ import annotations
 
 import atexit
+import errno
 import logging
 import os
 import threading
@@ -47,12 +48,21 @@ class Courier:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the thread, unless it runs or the interpreter is about to end."""
+        """Start the thread, unless it runs or the interpreter is about to end.
+
+        OSError when there is no thread to be had.
+        """
         push_level()
         with self._lock:
             if self._thread is None and not self._ending.is_set():
-                self._thread = threading.Thread(target=self._run, name="pyspin-log", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="pyspin-log", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    raise BlockingIOError(
+                        errno.EAGAIN, f"no thread for the log: {error}"
+                    ) from error
+                self._thread = thread
 
     def finish(self) -> None:
         """Hand over what is left, and end the thread."""

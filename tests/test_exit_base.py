@@ -27,6 +27,7 @@ FORKING_NAMES = [
     "fork_tells_its_log",
     "fork_under_refill",
     "multiprocessing_fork",
+    "no_thread_for_the_log",
 ]
 
 

@@ -243,7 +243,7 @@ def test_text_that_is_not_ascii_is_refused_as_such() -> None:
 
 def test_what_is_no_value_is_a_type_error() -> None:
     for fields in ({"dtype": "u1"}, {"format": [("u", 12)]}):
-        with pytest.raises(TypeError, match="^value of item 'name': "):
+        with pytest.raises(TypeError, match=r"^value of item 'name': "):
             Item(1, "name", "", (), value=object(), **fields).to_buffer()
 
 
