@@ -5,7 +5,10 @@
  * PACKET_VNET_HDR has each frame preceded by a virtio_net_hdr, which tells the
  * segment size of a frame that is many packets (a sender's GSO on the same
  * host, or GRO). Where the kernel refuses it on a ring, such frames are taken
- * for one datagram and rejected by their size.
+ * for one datagram and rejected by their size. It also tells whether the
+ * interface has verified the checksum. TP_STATUS_CSUM_VALID does not: the kernel
+ * sets it too when the interface has only added the packet up, with whatever
+ * result (CHECKSUM_COMPLETE).
  */
 #include "net/packet_ring.h"
 
@@ -168,16 +171,15 @@ spni_ring_frame spni_packet_ring_frame(const spni_packet_ring *ring,
     spni_ring_frame frame = {
         .data = start + header.tp_mac,
         .length = header.tp_snaplen,
-        /* CSUMNOTREADY: it comes from this host, which has not filled it in. */
-        .is_checked = (header.tp_status
-                       & (TP_STATUS_CSUM_VALID | TP_STATUS_CSUMNOTREADY))
-            != 0,
+        /* It comes from this host, which has not filled it in. */
+        .is_checked = (header.tp_status & TP_STATUS_CSUMNOTREADY) != 0,
     };
     if (ring->tells_segments) {
         struct virtio_net_hdr merged;
         memcpy(&merged, frame.data - sizeof merged, sizeof merged);
         frame.segment_size = segment_size(&merged);
-        frame.is_checked |= frame.segment_size > 0;
+        frame.is_checked |= frame.segment_size > 0
+            || (merged.flags & VIRTIO_NET_HDR_F_DATA_VALID) != 0;
     }
     return frame;
 }
