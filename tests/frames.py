@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Sequence
 
 UDP = 17
+HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION = 0, 43, 44, 60
 
 
 def checksum(data: bytes) -> int:
@@ -58,9 +60,22 @@ def ipv4(
     return header[:10] + struct.pack(">H", checksum(header) ^ damage) + header[12:] + body
 
 
-def ipv6(body: bytes, source: str, target: str, *, more: int = 0) -> bytes:
-    """Return an IPv6 packet whose payload is said to be `more` than it is."""
-    header = struct.pack(">IHBB", 6 << 28, len(body) + more, UDP, 64)
+def ipv6(
+    body: bytes,
+    source: str,
+    target: str,
+    *,
+    more: int = 0,
+    chain: Sequence[tuple[int, bytes]] = (),
+) -> bytes:
+    """Return an IPv6 packet whose payload is said to be `more` than it is.
+
+    `chain` is its extension headers: the kind of each, and what follows the first byte.
+    """
+    kinds = [*(kind for kind, _ in chain), UDP]
+    between = zip(kinds[1:], chain, strict=True)
+    body = b"".join(bytes([after]) + rest for after, (_, rest) in between) + body
+    header = struct.pack(">IHBB", 6 << 28, len(body) + more, kinds[0], 64)
     header += socket.inet_pton(socket.AF_INET6, source) + socket.inet_pton(socket.AF_INET6, target)
     return header + body
 

@@ -456,6 +456,17 @@ def add_ipv6(interface: str) -> None:
         pytest.skip(f"the kernel has no IPv6: {error.stderr.decode().strip()}")
 
 
+# Extension headers that change nothing.
+PADDED = (f.DESTINATION, b"\0\1\4\0\0\0\0")
+WHOLE = (f.FRAGMENT, b"\0\0\0\0\0\0\7")
+CHAINS = [
+    [PADDED],
+    [WHOLE],
+    [(f.HOP_BY_HOP, b"\0\5\2\0\0\1\0")],
+    [(f.HOP_BY_HOP, b"\0\1\4\0\0\0\0"), PADDED, WHOLE, PADDED],
+]
+
+
 def hostile_frames(port: int, mine: bytes) -> list[tuple[bytes, int]]:
     """Return frames for the port that UDP would not take, and what each counts in rejected_ip."""
     payload = p.data_packet(7777, bytes(64), 0, 64)
@@ -478,6 +489,17 @@ def hostile_frames(port: int, mine: bytes) -> list[tuple[bytes, int]]:
         (v4(good4, more=-9), 1),
         (v6(good6, more=9), 1),
         (v6(good6, more=-9), 1),
+        (v6(good6, more=9, chain=[PADDED]), 1),
+        (v6(f.udp(payload, THERE_6, HERE_6, port, damage=1), chain=[PADDED]), 1),
+        (v6(good6, chain=[(f.DESTINATION, b"\0\x7e\4\0\0\0\0")]), 1),
+        (v6(good6, chain=[(f.DESTINATION, b"\0\1\4\0\0\7\0")]), 1),
+        (v6(good6, chain=[PADDED, (f.HOP_BY_HOP, b"\0\1\4\0\0\0\0")]), 1),
+        (v6(good6, chain=[(f.ROUTING, b"\0\2\1\0\0\0\0")]), 1),
+        (v6(good6, chain=[WHOLE, WHOLE]), 1),
+        (v6(good6, chain=[(f.FRAGMENT, b"\0\0\1\0\0\0\5")]), 1),
+        (v6(good6, chain=[(f.FRAGMENT, b"\0\0\x18\0\0\0\5")]), 0),
+        (v6(good6[:2] + b"\0\7" + good6[4:], chain=[PADDED]), 0),
+        (v6(good6[:6], chain=[PADDED]), 0),
         (v4(f.udp(payload, THERE, HERE, port, length=7)), 1),
         (v4(f.udp(payload, THERE, HERE, port, length=200)), 1),
         (v4(good4)[:90], 1),
@@ -493,12 +515,16 @@ def hostile_frames(port: int, mine: bytes) -> list[tuple[bytes, int]]:
 def fine_frames(port: int, mine: bytes, ipv6: bool) -> list[bytes]:
     """Return frames of heaps 1, 2, ... that UDP takes."""
     source, target, ip = (THERE_6, HERE_6, f.ipv6) if ipv6 else (THERE, HERE, f.ipv4)
-    bodies = [f.udp(heap, source, target, port) for heap in small_heaps(4)]
+    bodies = [f.udp(heap, source, target, port) for heap in small_heaps(4 + len(CHAINS))]
     frames = [f.ethernet(ip(body, source, target), SENDER, mine) for body in bodies[:2]]
     frames.append(f.ethernet(ip(bodies[2], source, target), SENDER, mine) + bytes(20))  # padded
     frames.append(f.ethernet(ip(bodies[3], source, target), SENDER, mine, tags=(0xE000,)))
     if ipv6:
-        return frames
+        packets = [
+            f.ipv6(body, source, target, chain=chain)
+            for body, chain in zip(bodies[4:], CHAINS, strict=True)
+        ]
+        return frames + [f.ethernet(packet, SENDER, mine) for packet in packets]
     unchecked = f.udp(small_heaps(1, first=5)[0], source, target, port, damage=-1)
     options = f.udp(small_heaps(1, first=6)[0], source, target, port)
     frames.append(f.ethernet(f.ipv4(unchecked, source, target), SENDER, mine))

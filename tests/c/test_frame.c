@@ -92,22 +92,34 @@ static frame ipv4(int vlan_tags, int options, uint16_t fragment, size_t payload)
     return made;
 }
 
-static frame ipv6(bool fragment, size_t payload)
+/* With an extension header of 8 bytes, unless its kind is IPPROTO_UDP. */
+static frame ipv6_with(uint8_t kind, const uint8_t *extension, size_t payload)
 {
     frame made = {.length = 0};
     add_ethernet(&made, 0, ETH_P_IPV6);
     uint8_t header[40] = {0x60};
-    size_t extra = fragment ? 8 : 0;
+    size_t extra = kind == IPPROTO_UDP ? 0 : 8;
     spni_store_be16(header + 4, (uint16_t)(extra + 8 + payload));
-    header[6] = fragment ? IPPROTO_FRAGMENT : IPPROTO_UDP;
+    header[6] = kind;
     header[39] = 1;
     append(&made, header, 40);
-    if (fragment) {
-        uint8_t extension[8] = {IPPROTO_UDP, 0, 0, 1, 0, 0, 0, 9};
-        append(&made, extension, 8);
-    }
+    append(&made, extension, extra);
     add_udp(&made, payload);
     return made;
+}
+
+static const uint8_t no_extension[8];
+static const uint8_t first_fragment[8] = {IPPROTO_UDP, 0, 0, 1, 0, 0, 0, 9};
+static const uint8_t only_fragment[8] = {IPPROTO_UDP, 0, 0, 0, 0, 0, 0, 9};
+static const uint8_t later_fragment[8] = {IPPROTO_UDP, 0, 0, 8};
+static const uint8_t padding[8] = {IPPROTO_UDP, 0, 1, 4};
+static const uint8_t must_be_known[8] = {IPPROTO_UDP, 0, 0x7e, 4};
+
+static frame ipv6(bool fragment, size_t payload)
+{
+    return fragment
+        ? ipv6_with(IPPROTO_FRAGMENT, first_fragment, payload)
+        : ipv6_with(IPPROTO_UDP, no_extension, payload);
 }
 
 static bool is_checked = true;
@@ -171,6 +183,36 @@ static void test_tells_fragments(void)
 {
     check_not(ipv4(0, 0, 0x2000, 9), target4(NULL), SPNI_FRAME_FRAGMENT);
     check_not(ipv6(true, 9), target6(NULL), SPNI_FRAME_FRAGMENT);
+}
+
+static void test_passes_ipv6_extension_headers_over(void)
+{
+    check_ours(ipv6_with(IPPROTO_HOPOPTS, padding, 9), target6("::1"), 9);
+    check_ours(ipv6_with(IPPROTO_DSTOPTS, padding, 9), target6(NULL), 9);
+    check_ours(ipv6_with(IPPROTO_FRAGMENT, only_fragment, 9), target6(NULL), 9);
+    check_not(ipv6_with(IPPROTO_FRAGMENT, later_fragment, 9), target6(NULL),
+              SPNI_FRAME_OTHER);
+    check_not(ipv6_with(IPPROTO_DSTOPTS, must_be_known, 9), target6(NULL),
+              SPNI_FRAME_HEADER);
+    spni_frame_target other_port = target6(NULL);
+    other_port.port = PORT + 1;
+    check_not(ipv6_with(IPPROTO_DSTOPTS, padding, 9), other_port,
+              SPNI_FRAME_OTHER);
+    check_not(ipv6_with(IPPROTO_DSTOPTS, must_be_known, 9), other_port,
+              SPNI_FRAME_OTHER);
+}
+
+static void test_lengths_that_lie_behind_ipv6_extension_headers(void)
+{
+    frame lying = ipv6_with(IPPROTO_DSTOPTS, padding, 50);
+    lying.length -= 1;
+    check_not(lying, target6(NULL), SPNI_FRAME_LENGTH);
+    spni_frame_target other_port = target6(NULL);
+    other_port.port = PORT + 1;
+    check_not(lying, other_port, SPNI_FRAME_OTHER);
+    lying = ipv6_with(IPPROTO_DSTOPTS, padding, 50);
+    spni_store_be16(lying.bytes + 14 + 4, 8 + 7);
+    check_not(lying, target6(NULL), SPNI_FRAME_OTHER);
 }
 
 static void test_padding_is_not_payload(void)
@@ -249,8 +291,9 @@ static void test_checksums_of_ipv4(void)
 
 static void test_every_truncation_is_survived(void)
 {
-    frame whole[] = {ipv4(2, 2, 0, 20), ipv6(false, 20), ipv6(true, 20)};
-    for (size_t k = 0; k < 3; k++)
+    frame whole[] = {ipv4(2, 2, 0, 20), ipv6(false, 20), ipv6(true, 20),
+                     ipv6_with(IPPROTO_HOPOPTS, padding, 20)};
+    for (size_t k = 0; k < sizeof whole / sizeof *whole; k++)
         for (size_t length = 0; length < whole[k].length; length++) {
             frame cut = whole[k];
             cut.length = length;
@@ -281,6 +324,8 @@ int main(void)
     test_finds_the_payload();
     test_leaves_what_is_for_others();
     test_tells_fragments();
+    test_passes_ipv6_extension_headers_over();
+    test_lengths_that_lie_behind_ipv6_extension_headers();
     test_padding_is_not_payload();
     test_lengths_that_lie();
     test_checksums_of_udp();

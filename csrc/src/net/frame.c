@@ -5,13 +5,12 @@
  * the interface nor its being from this host makes it needless. */
 #include "net/frame.h"
 
-#include <arpa/inet.h>
 #include <linux/if_ether.h>
-#include <linux/if_packet.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "net/ipv6_headers.h"
 
 enum {
     ETHERNET_SIZE = 14,
@@ -19,7 +18,6 @@ enum {
     MAX_VLAN_TAGS = 4,
     IPV4_MIN = 20,
     IPV6_SIZE = 40,
-    FRAGMENT_SIZE = 8,
     UDP_SIZE = 8,
     MORE_FRAGMENTS = 0x2000, /* RFC 791 section 3.1 */
     OFFSET_MASK = 0x1fff,
@@ -99,19 +97,21 @@ static bool has_right_checksum(rest udp, const uint8_t *addresses, bool is_ipv6)
     return is_right(add_words(sum, udp.at, udp.length));
 }
 
-/* `addresses`: source and destination, or NULL when the checksum does not
- * matter. */
+/* `so_far` is what became of the frame if the port is ours. `addresses`: source
+ * and destination, or NULL when the checksum does not matter. */
 static spni_frame_verdict parse_udp(rest left, const spni_frame_target *target,
-                                    bool fragment, const uint8_t *addresses,
+                                    spni_frame_verdict so_far,
+                                    const uint8_t *addresses,
                                     const uint8_t **payload,
                                     size_t *payload_length)
 {
     if (left.length < UDP_SIZE)
-        return fragment ? SPNI_FRAME_OTHER : SPNI_FRAME_LENGTH;
+        return so_far == SPNI_FRAME_OURS ? SPNI_FRAME_LENGTH
+                                         : SPNI_FRAME_OTHER;
     if (spni_load_be16(left.at + 2) != target->port)
         return SPNI_FRAME_OTHER;
-    if (fragment)
-        return SPNI_FRAME_FRAGMENT;
+    if (so_far != SPNI_FRAME_OURS)
+        return so_far;
     size_t length = spni_load_be16(left.at + 4);
     if (length < UDP_SIZE || !limit(&left, length))
         return SPNI_FRAME_LENGTH;
@@ -140,10 +140,23 @@ static spni_frame_verdict parse_ipv4(rest left, bool is_checked,
     if (header < IPV4_MIN || !limit(&left, spni_load_be16(ip + 2))
         || !skip(&left, header))
         return SPNI_FRAME_LENGTH;
+    spni_frame_verdict so_far = SPNI_FRAME_OURS;
     if (!is_right(add_words(0, ip, header)))
-        return SPNI_FRAME_CHECKSUM;
-    return parse_udp(left, target, (fragment & MORE_FRAGMENTS) != 0,
-                     is_checked ? NULL : ip + 12, payload, payload_length);
+        so_far = SPNI_FRAME_CHECKSUM;
+    else if ((fragment & MORE_FRAGMENTS) != 0)
+        so_far = SPNI_FRAME_FRAGMENT;
+    return parse_udp(left, target, so_far, is_checked ? NULL : ip + 12,
+                     payload, payload_length);
+}
+
+static spni_frame_verdict judge_ipv6(bool is_cut,
+                                     const spni_ipv6_headers *headers)
+{
+    if (is_cut)
+        return SPNI_FRAME_LENGTH;
+    if (headers->is_refused)
+        return SPNI_FRAME_HEADER;
+    return headers->is_fragment ? SPNI_FRAME_FRAGMENT : SPNI_FRAME_OURS;
 }
 
 static spni_frame_verdict parse_ipv6(rest left, bool is_checked,
@@ -156,21 +169,18 @@ static spni_frame_verdict parse_ipv6(rest left, bool is_checked,
         return SPNI_FRAME_OTHER;
     if (!target->any_address && memcmp(ip + 24, target->address, 16) != 0)
         return SPNI_FRAME_OTHER;
-    uint8_t next = ip[6];
     skip(&left, IPV6_SIZE);
-    if (next != IPPROTO_UDP && next != IPPROTO_FRAGMENT)
+    bool is_cut = !limit(&left, spni_load_be16(ip + 4));
+    spni_ipv6_headers headers;
+    if (!spni_ipv6_walk(ip[6], left.at, left.length, &headers)
+        || headers.protocol != IPPROTO_UDP)
         return SPNI_FRAME_OTHER;
-    if (!limit(&left, spni_load_be16(ip + 4)))
-        return SPNI_FRAME_LENGTH;
-    if (next == IPPROTO_FRAGMENT) {
-        const uint8_t *fragment = left.at;
-        if (!skip(&left, FRAGMENT_SIZE) || fragment[0] != IPPROTO_UDP
-            || spni_load_be16(fragment + 2) >> 3 != 0)
-            return SPNI_FRAME_OTHER;
-        return parse_udp(left, target, true, NULL, payload, payload_length);
-    }
-    return parse_udp(left, target, false, is_checked ? NULL : ip + 8, payload,
-                     payload_length);
+    skip(&left, headers.length);
+    /* Behind other headers the filter has not seen the port. */
+    if (headers.length > 0 && left.length < UDP_SIZE)
+        return SPNI_FRAME_OTHER;
+    return parse_udp(left, target, judge_ipv6(is_cut, &headers),
+                     is_checked ? NULL : ip + 8, payload, payload_length);
 }
 
 spni_frame_verdict spni_frame_parse(const uint8_t *frame, size_t length,
@@ -186,125 +196,4 @@ spni_frame_verdict spni_frame_parse(const uint8_t *frame, size_t length,
     if (type == ETH_P_IPV6 && target->is_ipv6)
         return parse_ipv6(left, is_checked, target, payload, payload_length);
     return SPNI_FRAME_OTHER;
-}
-
-/* The filter is written with jumps to one "drop" at the end, whose distance is
- * filled in when the length is known. */
-enum { TO_DROP = 0xff };
-
-typedef struct {
-    struct sock_filter *at;
-    int length;
-} program;
-
-static void load(program *filter, uint16_t code, uint32_t k)
-{
-    filter->at[filter->length++] = (struct sock_filter)BPF_STMT(code, k);
-}
-
-/* Go on if the accumulator equals k, else drop. */
-static void require(program *filter, uint32_t k)
-{
-    filter->at[filter->length++] =
-        (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, k, 0, TO_DROP);
-}
-
-/* Drop if the accumulator equals k. */
-static void refuse(program *filter, uint32_t k)
-{
-    filter->at[filter->length++] =
-        (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, k, TO_DROP, 0);
-}
-
-/* Drop if the accumulator has a bit of k. */
-static void refuse_bits(program *filter, uint32_t k)
-{
-    filter->at[filter->length++] =
-        (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, k, TO_DROP, 0);
-}
-
-static void require_address(program *filter, const spni_frame_target *target,
-                            uint32_t offset, int words)
-{
-    for (int i = 0; i < words && !target->any_address; i++) {
-        uint32_t word;
-        memcpy(&word, target->address + 4 * i, 4);
-        load(filter, BPF_LD | BPF_W | BPF_ABS, offset + 4 * (uint32_t)i);
-        require(filter, ntohl(word));
-    }
-}
-
-static void filter_ipv4(program *filter, const spni_frame_target *target)
-{
-    load(filter, BPF_LD | BPF_B | BPF_ABS, ETHERNET_SIZE + 9);
-    require(filter, IPPROTO_UDP);
-    load(filter, BPF_LD | BPF_H | BPF_ABS, ETHERNET_SIZE + 6);
-    refuse_bits(filter, OFFSET_MASK);
-    require_address(filter, target, ETHERNET_SIZE + 16, 1);
-    load(filter, BPF_LDX | BPF_B | BPF_MSH, ETHERNET_SIZE);
-    load(filter, BPF_LD | BPF_H | BPF_IND, ETHERNET_SIZE + 2);
-    require(filter, target->port);
-}
-
-static void filter_ipv6(program *filter, const spni_frame_target *target)
-{
-    enum { NEXT = ETHERNET_SIZE + 6, BODY = ETHERNET_SIZE + IPV6_SIZE };
-    require_address(filter, target, ETHERNET_SIZE + 24, 4);
-    /* X is the size of the Fragment header, 0 without one */
-    load(filter, BPF_LDX | BPF_IMM, 0);
-    load(filter, BPF_LD | BPF_B | BPF_ABS, NEXT);
-    filter->at[filter->length++] = (struct sock_filter)BPF_JUMP(
-        BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 6, 0);
-    require(filter, IPPROTO_FRAGMENT);
-    load(filter, BPF_LD | BPF_B | BPF_ABS, BODY);
-    require(filter, IPPROTO_UDP);
-    load(filter, BPF_LD | BPF_H | BPF_ABS, BODY + 2);
-    refuse_bits(filter, 0xfff8);
-    load(filter, BPF_LDX | BPF_IMM, FRAGMENT_SIZE);
-    load(filter, BPF_LD | BPF_H | BPF_IND, BODY + 2);
-    require(filter, target->port);
-}
-
-/* A frame of a VLAN that has no interface is marked as another host's, too: so
- * the hardware's address decides. */
-static void filter_direction(program *filter, const spni_frame_target *target)
-{
-    load(filter, BPF_LD | BPF_B | BPF_ABS,
-         (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE));
-    refuse(filter, PACKET_OUTGOING);
-    if (!target->has_hardware)
-        return;
-    filter->at[filter->length++] = (struct sock_filter)BPF_JUMP(
-        BPF_JMP | BPF_JEQ | BPF_K, PACKET_OTHERHOST, 0, 8);
-    load(filter, BPF_LD | BPF_B | BPF_ABS, 0);
-    filter->at[filter->length++] = (struct sock_filter)BPF_JUMP(
-        BPF_JMP | BPF_JSET | BPF_K, 1 /* a group address */, 6, 0);
-    for (uint32_t i = 0; i < sizeof target->hardware; i += 2) {
-        load(filter, BPF_LD | BPF_H | BPF_ABS, i);
-        require(filter, spni_load_be16(target->hardware + i));
-    }
-}
-
-int spni_frame_filter(const spni_frame_target *target,
-                      struct sock_filter program_out[SPNI_FRAME_FILTER_MAX])
-{
-    program filter = {program_out, 0};
-    filter_direction(&filter, target);
-    load(&filter, BPF_LD | BPF_H | BPF_ABS, 12);
-    require(&filter, target->is_ipv6 ? ETH_P_IPV6 : ETH_P_IP);
-    if (target->is_ipv6)
-        filter_ipv6(&filter, target);
-    else
-        filter_ipv4(&filter, target);
-    load(&filter, BPF_RET | BPF_K, UINT32_MAX);
-    load(&filter, BPF_RET | BPF_K, 0);
-    int drop = filter.length - 1;
-    for (int i = 0; i < drop; i++) {
-        struct sock_filter *step = &filter.at[i];
-        if (step->jt == TO_DROP)
-            step->jt = (uint8_t)(drop - i - 1);
-        if (step->jf == TO_DROP)
-            step->jf = (uint8_t)(drop - i - 1);
-    }
-    return filter.length;
 }

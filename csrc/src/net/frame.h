@@ -15,6 +15,7 @@ typedef enum {
     SPNI_FRAME_FRAGMENT, /* the first fragment of a datagram of ours */
     SPNI_FRAME_LENGTH,   /* ours, but its lengths contradict one another */
     SPNI_FRAME_CHECKSUM, /* ours, but a checksum is wrong */
+    SPNI_FRAME_HEADER,   /* ours, but an extension header forbids it */
 } spni_frame_verdict;
 
 /* Whose datagrams are wanted: a port, and an address unless it is the
@@ -29,11 +30,11 @@ typedef struct {
 } spni_frame_target;
 
 /* Find the UDP payload of a frame that begins with its Ethernet header, past
- * any VLAN tags (IEEE 802.1Q), IPv4 options (RFC 791) included. IPv6 extension
- * headers other than Fragment (RFC 8200 section 4.5) are somebody else's.
- * `length` is what was captured. The payload of a merged frame (GSO, or GRO) is
- * that of all its packets, back to back; it has no checksum of its own. With
- * is_checked nobody need look at UDP's. */
+ * any VLAN tags (IEEE 802.1Q), IPv4 options (RFC 791) and IPv6 extension
+ * headers (RFC 8200) but those of IPsec. `length` is what was captured. The
+ * payload of a merged frame (GSO, or GRO) is that of all its packets, back to
+ * back; it has no checksum of its own. With is_checked nobody need look at
+ * UDP's. */
 spni_frame_verdict spni_frame_parse(const uint8_t *frame, size_t length,
                                     bool is_checked,
                                     const spni_frame_target *target,
@@ -45,8 +46,9 @@ enum { SPNI_FRAME_FILTER_MAX = 40 };
 /* Write a classic BPF program that passes the frames of `target` to a packet
  * socket, first fragments of them too, and nothing that the host itself sends
  * out or that is addressed to other hardware (which an interface in promiscuous
- * mode sees). Returns how many instructions were written. Frames with a second
- * VLAN tag inside do not pass. */
+ * mode sees). IPv6 extension headers pass, whatever comes after them. Returns
+ * how many instructions were written. Frames with a second VLAN tag inside do
+ * not pass. */
 int spni_frame_filter(const spni_frame_target *target,
                       struct sock_filter program[SPNI_FRAME_FILTER_MAX]);
 
