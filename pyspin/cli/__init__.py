@@ -20,6 +20,8 @@ def main() -> None:
         if error.name not in ("click", "rich", "matplotlib"):
             raise
         sys.exit(f"pyspin: {error.name} is missing: pip install 'pyspin-io[cli]'")
+    except KeyboardInterrupt:  # while a command is imported
+        sys.exit(130)
 
 
 def _group() -> Any:

@@ -145,6 +145,7 @@ def demo(seconds: float, rate: float, output: Path) -> None:
     """
     if not (0 < seconds < math.inf and 0 < rate < math.inf):
         raise click.BadParameter(f"seconds and rate must be positive, not {seconds} and {rate}")
+    spectrogram.require_matplotlib()
     heaps = max(1, int(seconds * rate / HEAP_BYTES))
     received = Received()
     began = time.monotonic()

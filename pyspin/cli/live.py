@@ -19,10 +19,16 @@ BARS = " ▁▂▃▄▅▆▇█"
 
 
 class View:
-    """Shows rate, heaps, losses and ring while heaps come. One thread."""
+    """Shows rate, heaps, losses and ring while heaps come. One thread.
+
+    The panel needs a terminal that has a cursor to move and characters beyond ASCII.
+    """
 
     def __init__(self, heaps: int, ring_heaps: int) -> None:
-        self._console = Console()
+        self._console = console = Console()
+        self._has_panel = (
+            console.is_terminal and not console.is_dumb_terminal and not console.options.ascii_only
+        )
         self._ring_heaps = ring_heaps
         self._progress = Progress(
             "heaps", BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn()
@@ -34,7 +40,7 @@ class View:
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> View:
-        if self._console.is_terminal:
+        if self._has_panel:
             self._live.start()
         return self
 
@@ -44,7 +50,7 @@ class View:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._console.is_terminal:
+        if self._has_panel:
             self._live.stop()
 
     def show(self, stats: Any, heaps: int, broken: int) -> None:
@@ -55,7 +61,7 @@ class View:
             return
         self._rates.append((stats.bytes - packet_bytes) / (now - before))
         self._last = (now, stats.bytes)
-        if self._console.is_terminal:
+        if self._has_panel:
             self._progress.update(self._task, completed=heaps)
             self._live.update(Group(self._progress, self._table(stats, broken)), refresh=True)
         elif now - self._last_line >= 1:

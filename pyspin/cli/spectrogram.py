@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,12 @@ SEGMENTS = 4
 LENGTH = SEGMENT * SEGMENTS  # samples that one spectrum takes
 
 _WINDOW = np.hanning(SEGMENT).astype(np.float32)
+
+
+def require_matplotlib() -> None:
+    """Raise ModuleNotFoundError now, rather than when the picture is to be drawn."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ModuleNotFoundError("matplotlib is missing", name="matplotlib")
 
 
 def spectrum(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
@@ -50,7 +57,7 @@ def save(
             vmin=low,
             vmax=high,
             cmap="viridis",
-            interpolation="nearest",
+            interpolation="antialiased",  # or narrow lines would depend on the pixels' places
         )
         axis.set_title(name)
         axis.set_xlabel("frequency (cycles per sample)")
