@@ -109,6 +109,11 @@ def test_descriptors_are_taken_before_values(mask: int) -> None:
     assert items["late"].value.tolist() == [[0x123], [0x456]]
 
 
+def test_a_descriptor_item_that_holds_none_is_passed_over() -> None:
+    items = group({"shape": (4,), "dtype": "=u2"})
+    assert list(items.update(Heap((5, b"nothing"), (ITEM, bytes(8))))) == ["item0"]
+
+
 def test_a_descriptor_that_comes_again_changes_nothing() -> None:
     flavour = pyspin.Flavour()
     raw = [

@@ -96,6 +96,15 @@ def test_get_descriptors_decodes_nested_packets() -> None:
     assert descriptor.format == [("u", 16)]
 
 
+def test_only_addressed_descriptor_items_are_descriptors() -> None:
+    nested = p.descriptor(0x1234, "gain", format=[("u", 16)])
+    heap = one_heap([p.addressed(0x1000, 0), p.immediate(p.DESCRIPTOR, len(nested))], nested)
+    assert heap.get_descriptors() == []
+    group = pyspin.ItemGroup()
+    assert group.update(heap) == {}
+    assert len(group) == 0
+
+
 def test_slices_keep_the_heap() -> None:
     payload = bytes(range(256)) * 16
     view = memoryview(one_heap([p.addressed(0x1000, 0)], payload).get_items()[0])[1000:1010]
