@@ -38,6 +38,8 @@ def number(name: str, value: float) -> float:
         found = float(value + 0)  # no text
     except TypeError:
         raise TypeError(f"{name} must be a number, not {value!r}") from None
+    except OverflowError:  # an integer beyond all floats
+        found = math.inf
     if not math.isfinite(found):
         raise ValueError(f"{name} must be finite, not {value!r}")
     return found
@@ -53,7 +55,10 @@ def seconds(name: str, value: float, most: float = math.inf) -> float:
         raise ValueError(f"{name} must be at least 0, not {value!r}")
     if value > most:
         raise ValueError(f"{name} must be at most {most:g} seconds, not {value!r}")
-    return value
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond all floats
+        return math.inf
 
 
 def rate(name: str, value: float) -> float:

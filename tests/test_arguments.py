@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,11 @@ CALLS: list[tuple[str, list[Any], Call]] = [
         [5, "x", [("u",)], [("u", "8")]],
         lambda pool, value: pyspin.Descriptor(1, "a", "b", (), format=value),
     ),
-    ("rate", ["x", -1, float("nan")], lambda pool, value: send.StreamConfig(rate=value)),
+    (
+        "rate",
+        ["x", "1e6", b"1", -1, float("nan"), 1e999, 10**400],
+        lambda pool, value: send.StreamConfig(rate=value),
+    ),
     ("thread_pool", [None, 1], lambda pool, value: send.UdpStream(value, "127.0.0.1", 1)),
     ("port", [True, 1.5, -1], lambda pool, value: send.UdpStream(pool, "127.0.0.1", value)),
     ("buffer_size", [None, -1, 2.5], lambda pool, value: sender(pool, buffer_size=value)),
@@ -127,8 +132,9 @@ def test_a_flag_is_whatever_is_true(pool: pyspin.ThreadPool, name: str, value: A
     recv.Stream(pool, **{name: value}).stop()
 
 
-def test_an_infinite_timeout_is_one(pool: pyspin.ThreadPool) -> None:
+@pytest.mark.parametrize("timeout", [float("inf"), 10**400, Fraction(10**30)])
+def test_an_infinite_timeout_is_one(pool: pyspin.ThreadPool, timeout: Any) -> None:
     stream = recv.Stream(pool)
     stream.stop()
     with pytest.raises(pyspin.Stopped):
-        stream.get(timeout=float("inf"))
+        stream.get(timeout=timeout)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,11 @@ def test_only_addressed_descriptor_items_are_descriptors() -> None:
     group = pyspin.ItemGroup()
     assert group.update(heap) == {}
     assert len(group) == 0
+
+
+def test_last_packet_time_is_on_the_monotonic_clock() -> None:
+    before = time.monotonic()
+    assert before <= one_heap([], b"x").last_packet_time <= time.monotonic()
 
 
 def test_slices_keep_the_heap() -> None:

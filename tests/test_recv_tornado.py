@@ -41,3 +41,13 @@ def test_timeouts_cost_no_heap(delta: bool) -> None:
             assert (await stream.get(datetime.timedelta(seconds=30))).cnt == 1
 
     Tornado().run(main)
+
+
+@pytest.mark.parametrize("timeout", ["x", -1, float("nan")])
+def test_a_timeout_that_is_none_is_refused(timeout: Any) -> None:
+    async def main(loop: Loop) -> None:
+        stream = Stream(pyspin.ThreadPool())
+        with pytest.raises((TypeError, ValueError), match=r"^timeout must be .*, not"):
+            await stream.get(timeout)
+
+    Tornado().run(main)

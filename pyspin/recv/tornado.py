@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.ioloop import IOLoop
 from tornado.util import TimeoutError
 
+from ..arguments import seconds
 from . import ring as blocking_ring
 from . import stream as blocking_stream
 from .awaited import AwaitedSource
@@ -61,17 +62,17 @@ class _TornadoSource(AwaitedSource):
         coroutine running, so that this takes a heap later which nobody gets.
 
         Raises `Stopped` when there will be no more heaps, `tornado.util.TimeoutError` when
-        time runs out; no heap is lost then.
+        time runs out; no heap is lost then. `TypeError` or `ValueError` for a timeout that is
+        none.
         """
-        taking = self._turns.take(self.get_nowait)
         if timeout is None:
-            return await taking
+            return await self._turns.take(self.get_nowait)
         if isinstance(timeout, datetime.timedelta):
-            seconds = timeout.total_seconds()
+            left = timeout.total_seconds()
         else:
-            seconds = timeout - IOLoop.current().time()
+            left = seconds("timeout", timeout) - IOLoop.current().time()
         try:
-            return await asyncio.wait_for(taking, seconds)
+            return await asyncio.wait_for(self._turns.take(self.get_nowait), left)
         except asyncio.TimeoutError:
             raise TimeoutError("no heap arrived in time") from None
 

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import final
 
-from ..arguments import integer
+from ..arguments import integer, number
 
 _MOST = 2**63 - 1
 
@@ -118,10 +117,7 @@ class StreamConfig:
 
 
 def _number(name: str, value: float, least: float) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, not {value!r}") from None
-    if not least <= number < math.inf:
-        raise ValueError(f"{name} must be finite and at least {least}, not {number}")
-    return number
+    found = number(name, value)
+    if found < least:
+        raise ValueError(f"{name} must be at least {least}, not {found}")
+    return found
