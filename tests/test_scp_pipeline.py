@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from scp_peer import RETRY_CODES, Peer, Request
+from scp_peer import READ, RETRY_CODES, Peer, Request
 
 from pyspin._ffi import lib
 from pyspin.connections import SCAMPConnection, SCPRequestPipeLine, TokenBucket
@@ -24,6 +24,7 @@ from pyspin.messages import (
     SpinnakerIOError,
     SpinnakerTimeoutError,
     UnexpectedResponseCodeError,
+    WriteMemory,
 )
 
 
@@ -343,6 +344,41 @@ def test_forged_replies_are_counted_and_ignored(peer: Peer, memory: bytes) -> No
         assert statistics["ignored_length"] == 2
         assert statistics["ignored_oversize"] == 1
         assert statistics["ignored_short"] == 1
+
+
+@pytest.mark.parametrize("of_another", [False, True])
+def test_a_read_of_another_length_is_ignored(
+    kind: str, peer: Peer, memory: bytes, of_another: bool
+) -> None:
+    def behave(request: Request) -> list[bytes]:
+        good = peer.obey(request)[0]
+        if request.command != READ:
+            return [good]
+        return [good[:-1], good + b"\0", good + bytes(600), good[:14], good]
+
+    peer.behave = behave
+    with Client(kind, peer.port) as client:
+        client.read(peer.base + 1, 3)
+        # Whoever receives it, a reply must fit the request that it names.
+        receiver = SCPRequestPipeLine(client.over) if of_another else client.pipeline
+        receiver.send_request(SendSignal(30, Signal.SYNC0), None, client.complain)
+        receiver.finish()
+        client.pipeline.finish()
+        assert client.errors == []
+        assert client.answers == [memory[1:4]]
+        counts = [client.pipeline.statistics] + [receiver.statistics] * of_another
+        assert sum(it["ignored_length"] + it["ignored_oversize"] for it in counts) == 4
+        assert sum(it["replies"] for it in counts) == 2
+
+
+def test_a_write_may_be_answered_at_any_length(kind: str, peer: Peer) -> None:
+    peer.behave = lambda request: [peer.obey(request)[0] + b"more"]
+    with Client(kind, peer.port) as client:
+        request = WriteMemory((0, 0, 0), peer.base, b"text")
+        client.pipeline.send_request(request, None, client.complain)
+        client.pipeline.finish()
+        assert client.errors == []
+        assert bytes(peer.memory[:4]) == b"text"
 
 
 def test_a_stranger_is_not_heard(peer: Peer, memory: bytes) -> None:

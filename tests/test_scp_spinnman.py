@@ -112,6 +112,17 @@ def test_undefined_codes_and_runts_harm_nobody_else(connection: Any, read: Any, 
         assert statistics["ignored_short"] == statistics["ignored_unknown"] == len(peer.requests)
 
 
+def test_a_read_of_another_length_is_ignored(connection: Any, read: Any, peer: Peer) -> None:
+    def behave(request: Any) -> list[bytes]:
+        good = peer.obey(request)[0]
+        return [good[:-1], good + b"\0", good]
+
+    peer.behave = behave
+    pipeline = connections.SCPRequestPipeLine(connection, 8, 7)
+    assert read_all(pipeline, read, peer) == []
+    assert pipeline.statistics["ignored_length"] == 2 * len(peer.requests)
+
+
 def test_their_exceptions_reach_the_error_callback(connection: Any, peer: Peer) -> None:
     peer.behave = lambda it: [it.reply(0x84)]
     errors: list[Any] = []

@@ -702,6 +702,10 @@ int spn_window_pop(spn_window *window, spn_scp_outcome *completions, int count,
  * set, and ALLOC with its retry flag. `bytes` start with the padding. */
 bool spn_scp_may_repeat(const uint8_t *bytes, size_t length);
 
+/* The bytes after the header of an OK reply to this request (READ and
+ * LINK_READ tell them); -1 if that is not known. */
+int spn_scp_reply_length(const uint8_t *bytes, size_t length);
+
 /* A connected UDP socket that windows are driven over, in the threads of their
  * callers. Shared. */
 typedef struct spn_link spn_link;

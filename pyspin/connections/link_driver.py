@@ -8,11 +8,10 @@ import struct
 from typing import Any
 
 from pyspin._ffi import check, ffi, lib
-from pyspin.messages import SpinnakerIOError
 
 from .link import link_of, new_window, sequences_of_link, stats_of
-from .outcomes import Deliverer, Outcome, Record, Settings
-from .window_errors import error_of, raise_refusal
+from .outcomes import Deliverer, Record, Settings
+from .window_errors import error_of, interrupted, raise_refusal
 
 # spn_scp_outcome: token, status, offset, length, code, sequence, attempts
 _OUTCOME = struct.Struct("=QiIHHHH")
@@ -26,7 +25,9 @@ _PAD = 2
 class LinkDriver(Deliverer):
     """Sends at once, receives in batches."""
 
-    n_malformed = 0  # the window sees every datagram and counts those itself
+    # The window sees every datagram and counts those itself.
+    n_malformed = 0
+    n_wrong_length = 0
 
     def __init__(self, connection: Any, settings: Settings) -> None:
         super().__init__(connection)
@@ -65,9 +66,8 @@ class LinkDriver(Deliverer):
                 raise ValueError(f"a request must have 26 to 282 bytes, not {len(data)}")
             if sequence != -errno.EAGAIN:
                 raise_refusal(sequence)
-            self._ready.extend(self._wait(True))
-            if not self._is_delivering:
-                self.deliver_ready()
+            self._wait(True)
+            self.deliver()
         try:
             set_sequence = request.set_sequence
         except AttributeError:
@@ -77,32 +77,32 @@ class LinkDriver(Deliverer):
 
     def finish(self) -> None:
         """Wait until every request has ended and its callback has been called."""
-        self.deliver_ready()
+        self.deliver_here()
         while self._records:
-            self._ready.extend(self._wait(False) or self._interrupted())
-            self.deliver_ready()
+            if not self._wait(False) and not self.stats().in_progress:
+                self._give_up_interrupted()
+            self.deliver_here()
 
     def stats(self) -> Any:
         """Return the counters of the window."""
         return stats_of(self._window)
 
-    def _interrupted(self) -> list[Outcome]:
-        """Take the requests that the window knows nothing of: an exception of a signal handler
+    def _give_up_interrupted(self) -> None:
+        """End the requests that the window knows nothing of: the exception of a signal handler
         has come between the window's word and their records.
         """
-        if self.stats().in_progress:
-            return []
-        if outcomes := self._wait(False):  # of what another thread received just now
-            return outcomes
-        records = list(self._records.values())
-        self._records.clear()
-        error = SpinnakerIOError("interrupted; whether it was answered is not known", errno.EINTR)
-        return [(record, error, b"", 0) for record in records]
+        if self._wait(False):  # of what another thread received just now
+            return
+        for token, record in list(self._records.items()):
+            outcome = (record, interrupted(), b"", 0)
+            del self._records[token]
+            self._ready.append(outcome)
 
-    def _wait(self, until_room: bool) -> list[Outcome]:
+    def _wait(self, until_room: bool) -> int:
         """Wait until requests have ended or, if asked to, until one more may be offered.
 
-        It may also return because something else is to be looked at, a signal for one.
+        How many have ended. It may also return because something else is to be looked at, a
+        signal for one.
         """
         count = lib.spn_link_run(
             self._link,
@@ -117,15 +117,17 @@ class LinkDriver(Deliverer):
         if count <= 0:
             if count not in (0, -errno.EINTR, lib.SPN_ESTOPPED):
                 check(count)
-            return []
+            return 0
         # Copies: a callback may come back here and use the buffers again.
         last = self._outcomes[count - 1]
         data = self._data_bytes[: last.offset + last.length]
         table = _OUTCOME.iter_unpack(self._outcome_bytes[: count * _OUTCOME.size])
-        take = self._records.pop
-        outcomes: list[Outcome] = []
+        records, keep = self._records, self._ready.append
         for token, status, offset, length, code, _, attempts in table:
-            record = take(token)
+            record = records[token]
             error = (status and error_of(status, code, attempts, record[0], self._timeout)) or None
-            outcomes.append((record, error, data[offset : offset + length], _PAD))
-        return outcomes
+            outcome = (record, error, data[offset : offset + length], _PAD)
+            # No signal is handled before the next line has kept it.
+            del records[token]
+            keep(outcome)
+        return count

@@ -21,8 +21,8 @@ from pyspin._ffi import check, ffi, lib
 from pyspin.messages import ConnectionClosedError, SCPResult
 
 from .link import new_window, share_of, stats_of
-from .outcomes import Deliverer, Outcome, Record, Settings
-from .window_errors import error_of, raise_refusal
+from .outcomes import Deliverer, Record, Settings
+from .window_errors import error_of, interrupted, raise_refusal
 
 _OUTCOME = struct.Struct("=QiIHHHH")
 _BATCH = 64
@@ -39,6 +39,10 @@ _REFUSED = lib.SPN_WINDOW_REFUSED
 _UNUSUAL = _DUE | _HELD | _REFUSED  # errors, being negative, have these bits too
 _offer = lib.spn_window_offer
 _NOBODY = -1
+_FOR_EVER = 1 << 63  # nanoseconds, or more, when nothing is in progress
+# The bytes of a request up to its data, and of a reply from its SDP header to its payload.
+_REQUEST_MIN = 26
+_REPLY_HEADER = 12
 
 
 class MethodDriver(Deliverer):
@@ -59,6 +63,7 @@ class MethodDriver(Deliverer):
         self._drivers.add(self)
         self._window = new_window(share.sequences, *settings)
         self.n_malformed = 0
+        self.n_wrong_length = 0
         self._has_closed = False
         self._is_full = False  # it is no use to offer before something has happened
         # While replies come the window says when something is due; in a silence it is asked
@@ -74,14 +79,16 @@ class MethodDriver(Deliverer):
         """Send a request, after waiting until the window has room for it."""
         if self._is_full:
             self._turn()
-        code = _offer(self._window, 0, self._answered)
-        self._answered = _NOBODY
+        answered, self._answered = self._answered, _NOBODY
+        code = _offer(self._window, 0, answered)
         if code & _UNUSUAL:
             code = self._insist(code)
         sequence = code & 0xFFFF
         try:
             request.scp_request_header.sequence = sequence
             data = self._get_scp_data(request)
+            if len(data) < _REQUEST_MIN:
+                raise ValueError(f"a request must have 26 to 282 bytes, not {len(data)}")
         except BaseException:
             self._forget(sequence)
             raise
@@ -103,12 +110,14 @@ class MethodDriver(Deliverer):
 
     def finish(self) -> None:
         """Wait until every request has ended and its callback has been called."""
-        self.deliver_ready()
+        self.deliver_here()
         while self._in_flight or self._held:
             self._tell()
             self._turn()
-            self.deliver_ready()
-        self._tell()
+            self.deliver_here()
+        if self.stats().in_progress:  # an interrupt has come before their records were kept
+            lib.spn_window_fail(self._window, -errno.EINTR)
+            self._take_ended()
 
     def stats(self) -> Any:
         """Return the counters of the window."""
@@ -125,8 +134,8 @@ class MethodDriver(Deliverer):
             if not code & _REFUSED:
                 return code
             self._turn()
-            code = _offer(self._window, 0, self._answered)
-            self._answered = _NOBODY
+            answered, self._answered = self._answered, _NOBODY
+            code = _offer(self._window, 0, answered)
 
     def _forget(self, sequence: int) -> None:
         """Take a request back."""
@@ -148,27 +157,45 @@ class MethodDriver(Deliverer):
             if not self._connection_failed(error):
                 self.n_malformed += 1  # a datagram that the connection could not read
             return
-        record = self._in_flight.pop(sequence, None) if result is self._ok else None
-        if record is not None:
-            self._answered = sequence
-            self.deliver(record, None, raw, offset)
-        else:
+        record = self._in_flight.get(sequence) if result is self._ok else None
+        if record is None or self._is_delivering:
             self._match(result, sequence, raw, offset)
+            return
+        # The common case of `_answers` first: the length is the second argument.
+        data = record[3]
+        if len(raw) - offset - _REPLY_HEADER != data[18] | data[19] << 8 and not _answers(
+            data, raw, offset
+        ):
+            self._ignore_length()
+            return
+        self._answered = sequence
+        self.call_back(self._in_flight, sequence, record, None, raw, offset)
+        if self._ready:
+            self.deliver_here()
 
     def _match(self, result: Any, sequence: int, raw: bytes, offset: int) -> None:
         """Let the window say what a reply is: of another pipeline, no RC_OK, or of no use."""
         code = int(getattr(result, "value", result))
         if code == SCPResult.RC_OK:
             self._ok = result
+        owner = next((it for it in (self, *self._drivers) if sequence in it._in_flight), self)
+        record = owner._in_flight.get(sequence)
+        if code == SCPResult.RC_OK and record is not None and not _answers(record[3], raw, offset):
+            self._ignore_length()
+            return
         ended = lib.spn_window_match(self._window, 0, sequence & 0xFFFF, code)
         if ended != _ENDED:
             self._is_due = True
-        for owner in (self, *self._drivers) if ended & _ENDED else ():
-            record = owner._in_flight.pop(sequence, None)
-            if record is not None:
-                owner._is_due = True
-                owner.deliver(record, None, raw, offset)
-                return
+        if ended & _ENDED and record is not None:
+            del owner._in_flight[sequence]
+            owner._is_due = True
+            owner._ready.append((record, None, raw, offset))
+            owner.deliver()
+
+    def _ignore_length(self) -> None:
+        """Count a reply that has not as many bytes as were asked for."""
+        self.n_wrong_length += 1
+        self._is_due = True
 
     def _tell(self) -> None:
         """Tell the window of the last answer, as no request has done it."""
@@ -190,8 +217,10 @@ class MethodDriver(Deliverer):
         self._wait = min(max(self._wait_ns[0] * 1e-9, _WAIT_MIN), self._silence)
         try:
             for sequence in self._to_send[0:count]:
-                if sequence in self._held:
-                    self._in_flight[sequence] = self._held.pop(sequence)
+                held = self._held.get(sequence)
+                if held is not None:
+                    self._in_flight[sequence] = held
+                    del self._held[sequence]
                 record = self._in_flight.get(sequence)
                 if record is None:  # an interrupt has come between the window's word and us
                     self._forget(sequence)
@@ -199,25 +228,35 @@ class MethodDriver(Deliverer):
                     self._send(record[3])
         except Exception as error:
             self._connection_failed(error)
-        while ended := self._ended():
-            self._ready.extend(ended)
-        if not self._is_delivering:
-            self.deliver_ready()
+        self._take_ended()
+        if self._wait_ns[0] > _FOR_EVER and not self.stats().in_progress:
+            self._give_up_interrupted()
+        self.deliver()
 
-    def _ended(self) -> list[Outcome]:
-        """Take those that ended without a reply."""
-        count = lib.spn_window_pop(self._window, self._outcomes, _BATCH, ffi.NULL, 0)
-        if not count:
-            return []
-        outcomes: list[Outcome] = []
-        table = _OUTCOME.iter_unpack(ffi.buffer(self._outcomes)[: count * _OUTCOME.size])
-        for _, status, _, _, code, sequence, attempts in table:
-            live = self._held if sequence in self._held else self._in_flight
-            record = live.pop(sequence, None)
-            if record is not None:
-                error = error_of(status, code, attempts, record[0], self._timeout)
-                outcomes.append((record, error, b"", 0))
-        return outcomes
+    def _take_ended(self, error: Exception | None = None) -> None:
+        """Take those that ended without a reply; they get `error`, if there is one."""
+        count = _BATCH
+        while count == _BATCH:
+            count = check(lib.spn_window_pop(self._window, self._outcomes, _BATCH, ffi.NULL, 0))
+            for _, status, _, _, code, sequence, attempts in _OUTCOME.iter_unpack(
+                ffi.buffer(self._outcomes)[: count * _OUTCOME.size]
+            ):
+                live = self._held if sequence in self._held else self._in_flight
+                record = live.get(sequence)
+                if record is not None:
+                    why = error or error_of(status, code, attempts, record[0], self._timeout)
+                    del live[sequence]
+                    self._ready.append((record, why, b"", 0))
+
+    def _give_up_interrupted(self) -> None:
+        """End the requests that the window knows nothing of: the exception of a signal handler
+        has come between the window's word and them.
+        """
+        for live in self._held, self._in_flight:
+            for sequence, record in list(live.items()):
+                outcome = (record, interrupted(), b"", 0)
+                del live[sequence]
+                self._ready.append(outcome)
 
     def _connection_failed(self, error: Exception) -> bool:
         """Do what follows from an exception; return whether it is of a known kind."""
@@ -244,19 +283,23 @@ class MethodDriver(Deliverer):
         self._tell()
         self._is_due = True
         lib.spn_window_fail(self._window, -errno.EIO)
-        while ended := self._ended():
-            self._ready.extend((record, error, b"", 0) for record, _, _, _ in ended)
-        if not self._is_delivering and not self._has_closed:
-            self.deliver_ready()
+        self._take_ended(error)
+        if not self._has_closed:
+            self.deliver()
 
     def _refuse(self, record: Record) -> None:
         """Raise for a request that met a closed connection, and tell the others."""
         rest = [ended for ended in self._ready if ended[0] is not record]
         self._ready.clear()
         self._ready.extend(rest)
-        if not self._is_delivering:
-            self.deliver_ready()
+        self.deliver()
         raise ConnectionClosedError
+
+
+def _answers(data: bytes, raw: bytes, offset: int) -> bool:
+    """Return whether a reply is as long as it must be, if its request is to read."""
+    length = lib.spn_scp_reply_length(data, len(data))
+    return length in (-1, len(raw) - offset - _REPLY_HEADER)
 
 
 def _may_repeat(record: Record) -> bool:

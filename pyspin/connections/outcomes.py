@@ -26,53 +26,61 @@ class Deliverer:
         self._ready: deque[Outcome] = deque()
         self._is_delivering = False
 
-    def deliver(self, record: Record, error: BaseException | None, raw: bytes, offset: int) -> None:
-        """Call back, or, inside a callback, leave that to the call that is under way.
+    def deliver(self) -> None:
+        """Call back for all that is ready; inside a callback leave it to the call under way."""
+        if not self._is_delivering:
+            self.deliver_here()
 
-        What an error callback raises passes through.
-        """
+    def deliver_here(self) -> None:
+        """Call back for all that is ready, inside a callback too."""
         ready = self._ready
-        if self._is_delivering:
-            ready.append((record, error, raw, offset))
-            return
-        self._is_delivering = True
-        try:
-            while True:
-                request, callback, error_callback, _ = record
-                try:
-                    if error is not None:
-                        raise error
-                    response = request.get_scp_response()
-                    response.read_bytestring(raw, offset)
-                    if callback is not None:
-                        callback(response)
-                except Exception as caught:
-                    self.report(request, error_callback, caught)
-                if not ready:
-                    return
-                record, error, raw, offset = ready.popleft()
-        finally:
-            self._is_delivering = False
+        while ready:
+            record, error, raw, offset = ready[0]
+            self.call_back(ready, 0, record, error, raw, offset)
 
-    def deliver_ready(self) -> None:
-        """Call back for all that is there, inside a callback too."""
+    def call_back(
+        self,
+        keeper: Any,
+        key: int,
+        record: Record,
+        error: BaseException | None,
+        raw: bytes,
+        offset: int,
+    ) -> None:
+        """Call back for one request; what an error callback raises passes through.
+
+        It stays in ``keeper[key]`` until one of its callbacks is called, so that no exception
+        of a signal handler loses it.
+        """
+        request, callback, error_callback, _ = record
         was_delivering = self._is_delivering
+        is_kept = True
         try:
-            while self._ready:
-                record, error, raw, offset = self._ready.popleft()
-                self._is_delivering = False
-                self.deliver(record, error, raw, offset)
+            self._is_delivering = True
+            if error is not None:
+                raise error
+            response = request.get_scp_response()
+            response.read_bytestring(raw, offset)
+            del keeper[key]
+            is_kept = False
+            if callback is not None:
+                callback(response)
+        except Exception as caught:
+            arguments = self._report_of(request, error_callback, caught)
+            if is_kept:
+                del keeper[key]
+            error_callback(*arguments)
         finally:
             self._is_delivering = was_delivering
 
-    def report(self, request: Any, error_callback: Callable[..., Any], error: Exception) -> None:
-        """Call an error callback with as many arguments as it takes."""
+    def _report_of(
+        self, request: Any, error_callback: Callable[..., Any], error: Exception
+    ) -> tuple[Any, ...]:
+        """Return as many arguments for an error callback as it takes."""
         trace = error.__traceback__
         if _takes_four(error_callback):
-            error_callback(request, error, trace, self._connection)
-        else:
-            text = [tuple(frame) for frame in traceback.extract_tb(trace)]
-            error_callback(request, error, text)
+            return request, error, trace, self._connection
+        return request, error, [tuple(frame) for frame in traceback.extract_tb(trace)]
 
 
 def _takes_four(error_callback: Callable[..., Any]) -> bool:

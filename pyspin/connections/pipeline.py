@@ -149,6 +149,7 @@ class SCPRequestPipeLine:
         """All counters of the window, by the names that ``docs/scp.md`` explains."""
         stats = self._driver.stats()
         counters = {name: int(getattr(stats, name)) for name, _ in ffi.typeof(stats[0]).fields}
+        counters["ignored_length"] += self._driver.n_wrong_length
         return {**counters, "ignored_malformed": self._driver.n_malformed}
 
 

@@ -37,6 +37,11 @@ def raise_refusal(code: int) -> NoReturn:
     raise AssertionError(code)
 
 
+def interrupted() -> SpinnakerIOError:
+    """Return the exception for a request of which a signal handler's has left nothing known."""
+    return SpinnakerIOError("interrupted; whether it was answered is not known", errno.EINTR)
+
+
 def error_of(
     status: int, code: int, attempts: int, operation: object, timeout: float
 ) -> SpinnakerIOError | SpinnakerTimeoutError:

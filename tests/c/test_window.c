@@ -247,6 +247,24 @@ static void test_only_harmless_commands_may_be_repeated(void)
     }
 }
 
+static void test_a_read_tells_how_long_its_reply_is(void)
+{
+    uint8_t bytes[26];
+    make(bytes, SPNI_CMD_READ);
+    bytes[18] = 7;
+    CHECK_EQ(spn_scp_reply_length(bytes, sizeof bytes), 7);
+    CHECK_EQ(spn_scp_reply_length(bytes, sizeof bytes - 1), -1);
+    bytes[19] = 1;
+    CHECK_EQ(spn_scp_reply_length(bytes, sizeof bytes), -1); /* 263 */
+    bytes[18] = 0;
+    CHECK_EQ(spn_scp_reply_length(bytes, sizeof bytes), 256);
+    bytes[20] = 1;
+    CHECK_EQ(spn_scp_reply_length(bytes, sizeof bytes), -1);
+    make(bytes, SPNI_CMD_WRITE);
+    bytes[18] = 7;
+    CHECK_EQ(spn_scp_reply_length(bytes, sizeof bytes), -1);
+}
+
 static void test_a_retry_code_parks_one_and_not_the_others(void)
 {
     open_window(1, 0);
@@ -890,6 +908,7 @@ int main(void)
     test_three_later_replies_resend_at_once();
     test_what_may_not_be_repeated_waits_for_its_timeout();
     test_only_harmless_commands_may_be_repeated();
+    test_a_read_tells_how_long_its_reply_is();
     test_a_retry_code_parks_one_and_not_the_others();
     test_retry_codes_use_up_the_retries();
     test_other_codes_end_their_request();

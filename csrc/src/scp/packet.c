@@ -57,8 +57,10 @@ static uint32_t argument(const uint8_t *bytes, int number)
     return spni_load_le32(bytes + ARGUMENTS_AT + 4 * number);
 }
 
-int spni_request_reply_length(const uint8_t *bytes)
+int spn_scp_reply_length(const uint8_t *bytes, size_t length)
 {
+    if (length < SPNI_SCP_REQUEST_HEADER)
+        return -1;
     uint16_t command = spni_load_le16(bytes + SPNI_SCP_COMMAND_AT);
     uint32_t asked = argument(bytes, 1);
     if (command != SPNI_CMD_READ && command != SPNI_CMD_LINK_READ)

@@ -61,10 +61,6 @@ spni_reply_fault spni_reply_decode(const uint8_t *bytes, size_t length,
 /* Whether a result code asks for the request to be sent again. */
 bool spni_code_asks_retry(uint16_t code);
 
-/* The payload of an OK reply to this request, or -1 if that is not known from
- * the request. */
-int spni_request_reply_length(const uint8_t *bytes);
-
 /* Where a request goes. */
 typedef struct {
     uint8_t x;

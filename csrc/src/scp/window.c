@@ -171,7 +171,7 @@ int spni_window_submit_locked(spn_window *window, uint64_t token,
     if (bytes) {
         memcpy(request->bytes, bytes, length);
         request->length = (uint16_t)length;
-        request->reply_length = spni_request_reply_length(bytes);
+        request->reply_length = spn_scp_reply_length(bytes, length);
     }
     spni_window_put_locked(window, request);
     return request->sequence;
