@@ -142,6 +142,20 @@ SCRIPTS = {
             assert by_methods.statistics["requests"] == 4
         in_child(refused)
     """,
+    "a forked child that takes no reply of its parent's": """
+        with Peer() as peer:
+            for call in (lambda: pipeline.finish(), lambda: fill(pipeline)):
+                connection = connect(peer.port)
+                pipeline = fill(SCPRequestPipeLine(Duck(connection), 4, packet_timeout=100))
+                wait_until(lambda: len(peer.requests) in (4, 8))
+                def refused():
+                    try: call()
+                    except ForkedError: return
+                    raise AssertionError("it went through")
+                in_child(refused)
+                pipeline.finish()
+                assert pipeline.n_resent == 0
+    """,
     "forked children of a busy parent": """
         stopped = threading.Event()
         with Peer(memory=bytes(4096)) as peer:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import struct
 from typing import Any
+from weakref import WeakSet
 
 from pyspin._ffi import check, ffi, lib
 from pyspin.messages import ConnectionClosedError, SCPResult
@@ -45,6 +47,20 @@ _REQUEST_MIN = 26
 _REPLY_HEADER = 12
 
 
+_all_drivers: WeakSet[MethodDriver] = WeakSet()
+
+
+def _look_first() -> None:
+    """Let drivers ask their windows, which refuse in a forked child, before they receive what is
+    for the parent.
+    """
+    for driver in _all_drivers:
+        driver._is_due = True
+
+
+os.register_at_fork(after_in_child=_look_first)
+
+
 class MethodDriver(Deliverer):
     """Calls the connection's methods in the thread of its caller."""
 
@@ -61,6 +77,7 @@ class MethodDriver(Deliverer):
         self._answered = _NOBODY  # what the window has not yet heard of
         self._drivers = share.drivers
         self._drivers.add(self)
+        _all_drivers.add(self)
         self._window = new_window(share.sequences, *settings)
         self.n_malformed = 0
         self.n_wrong_length = 0
