@@ -148,6 +148,17 @@ def test_merged_frames_are_cut_at_their_segments(stream: pyspin.recv.Stream) -> 
 
 
 @needs_packet_sockets
+@pytest.mark.parametrize("all_protocols", [False, True])
+def test_a_frame_of_this_host_is_seen_once(stream: pyspin.recv.Stream, all_protocols: bool) -> None:
+    """On loopback it goes out and comes in."""
+    port = free_port()
+    stream.add_packet_ring_reader("lo", port, all_protocols=all_protocols, **SMALL)
+    send(small_heaps(3), port)
+    assert cnts(stream, 3) == [1, 2, 3]
+    assert stream.stats.messages == 3
+
+
+@needs_packet_sockets
 def test_the_port_is_held_and_its_socket_takes_nothing(stream: pyspin.recv.Stream) -> None:
     port = free_port()
     stream.add_packet_ring_reader("lo", port, address="127.0.0.1", **SMALL)
