@@ -31,7 +31,7 @@
 enum { ETHERNET = 14, UDP = 8, VNET = 10, HEADER = 48 };
 
 /* The library's defaults. */
-enum { BLOCK_SIZE = 1 << 20, BLOCK_COUNT = 32, TIMEOUT_MS = 1 };
+enum { BLOCK_SIZE = 1 << 20, BLOCK_COUNT = 32, TIMEOUT_MS = 2 };
 
 static uint64_t packets, bytes, blocks;
 static uint8_t *ring, *heaps;
