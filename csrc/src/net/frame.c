@@ -63,10 +63,21 @@ static uint16_t skip_ethernet(rest *left)
     return type;
 }
 
+/* Two sums side by side, for which the compiler has the processor's vectors. */
+typedef uint64_t pair __attribute__((vector_size(16)));
+
 /* Add up words as RFC 1071 does, in the host's order of bytes, which only swaps
- * the sum's. */
+ * the sum's. The halves of 8 bytes are added apart, so no carry is lost. */
 static uint64_t add_words(uint64_t sum, const uint8_t *at, size_t length)
 {
+    pair low = {sum, 0}, high = {0, 0}, words;
+    for (; length >= sizeof words; at += sizeof words, length -= sizeof words) {
+        memcpy(&words, at, sizeof words);
+        low += words & UINT32_MAX;
+        high += words >> 32;
+    }
+    low += high;
+    sum = low[0] + low[1];
     uint32_t word;
     for (; length >= sizeof word; at += sizeof word, length -= sizeof word) {
         memcpy(&word, at, sizeof word);
