@@ -159,6 +159,30 @@ def test_a_frame_of_this_host_is_seen_once(stream: pyspin.recv.Stream, all_proto
 
 
 @needs_packet_sockets
+@pytest.mark.parametrize("interface", [socket.if_nametoindex("lo"), 0])
+def test_an_interface_may_be_an_index(stream: pyspin.recv.Stream, interface: int) -> None:
+    port = free_port()
+    stream.add_packet_ring_reader(interface, port, **SMALL)
+    send(small_heaps(3), port)
+    assert cnts(stream, 3) == [1, 2, 3]
+    assert stream.stats.messages == 3
+
+
+@needs_packet_sockets
+def test_a_block_is_handed_over_when_it_is_full(stream: pyspin.recv.Stream) -> None:
+    """Or when its time is over, which is not here."""
+    port = free_port()
+    stream.add_packet_ring_reader("lo", port, block_timeout=60, block_size=1 << 16, block_count=8)
+    send(small_heaps(1), port)
+    with pytest.raises(pyspin.Empty):
+        stream.get(timeout=0.1)
+    send([p.data_packet(cnt, bytes(1000), 0, 1000) for cnt in range(2, 80)], port)
+    assert cnts(stream, 50) == list(range(1, 51))
+    stream.stop()
+    list(stream)
+
+
+@needs_packet_sockets
 def test_the_port_is_held_and_its_socket_takes_nothing(stream: pyspin.recv.Stream) -> None:
     port = free_port()
     stream.add_packet_ring_reader("lo", port, address="127.0.0.1", **SMALL)
@@ -300,6 +324,8 @@ def test_a_fanout_shares_the_flows_among_streams(mode: str) -> None:
         ({"address": "\udc80"}, OSError, "udc80"),
         ({"interface": "nosuch0"}, OSError, r"\[Errno 19\].*no interface 'nosuch0'"),
         ({"port": 70000}, TypeError, "port.*70000"),
+        ({"port": 0}, TypeError, "port.*0"),
+        ({"block_size": 1 << 30, "block_count": 1 << 20}, MemoryError, "1125899906842624 bytes"),
         ({"address": "no such host"}, OSError, "no such host"),
     ],
 )
@@ -312,6 +338,16 @@ def test_bad_arguments_are_named(
     with pytest.raises(error, match=words):
         stream.add_packet_ring_reader(**arguments)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@needs_packet_sockets
+def test_a_fanout_group_of_another_mode_is_named(stream: pyspin.recv.Stream) -> None:
+    port, group = free_port(), os.getpid() & 0xFFFF
+    stream.add_packet_ring_reader("lo", port, fanout=group, **SMALL)
+    with pytest.raises(pyspin.SocketError, match=f"fanout group {group}"):
+        stream.add_packet_ring_reader(
+            "lo", port, fanout=group, fanout_mode="cpu", reject=False, **SMALL
+        )
 
 
 @needs_packet_sockets
@@ -576,6 +612,25 @@ def test_what_udp_would_not_take_is_not_taken(
         counted = [count for frame, count in hostile if frame[12:14] == theirs.to_bytes(2, "big")]
         assert by_ring.stats.rejected_ip == sum(counted)
         assert by_ring.stats.packets == by_socket.stats.packets == len(fine)
+
+
+@needs_packet_sockets
+@pytest.mark.parametrize("all_interfaces", [False, True])
+def test_frames_for_other_hardware_are_left_out(
+    stream: pyspin.recv.Stream, namespace: str, tmp_path: Path, all_interfaces: bool
+) -> None:
+    """An interface in promiscuous mode shows them."""
+    interface = f"{namespace[:9]}a"
+    mine, other = hardware(interface), bytes.fromhex("020000000099")
+    _ip("link", "set", interface, "promisc", "on")
+    port = free_port(HERE)
+    stream.add_packet_ring_reader(0 if all_interfaces else interface, port, address=HERE, **SMALL)
+    packets = [f.ipv4(f.udp(heap, THERE, HERE, port), THERE, HERE) for heap in small_heaps(4)]
+    targets = [mine, other, other, mine]
+    frames = [f.ethernet(each, SENDER, to) for each, to in zip(packets, targets, strict=True)]
+    _inject(namespace, frames, tmp_path)
+    assert cnts(stream, 2) == [1, 4]
+    assert stream.stats.messages == 2
 
 
 @needs_packet_sockets

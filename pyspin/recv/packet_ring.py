@@ -16,6 +16,8 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 from .._ffi import check, ffi, lib
 from ..arguments import INT_MAX, integer, seconds
 from ..errors import SocketError, socket_errors
@@ -81,6 +83,8 @@ class Options:
 
     def __post_init__(self) -> None:
         sockets.check_port(self.port)
+        if self.port == 0:
+            raise TypeError("port must be from 1 to 65535, not 0")
         self._check_block()
         integer("max_size", self.max_size, 1)
         if self.fanout is not None:
@@ -100,8 +104,15 @@ class Options:
             raise ValueError(f"block_timeout must be at least {least}, not {given!r}")
 
 
+def _check_memory(size: int) -> None:
+    """Raise for a ring for which the kernel would end processes rather than refuse it."""
+    if size > psutil.virtual_memory().available:
+        raise MemoryError(f"no memory for a packet ring of {size} bytes")
+
+
 def add(stream: Any, options: Options) -> None:
     """Open ring and guard and give them to the C stream `stream`."""
+    _check_memory(options.block_size * options.block_count)
     index = _interface_index(options.interface)
     family, (host, *_) = sockets.bind_address("address", options.address, options.port)
     any_address = host in ("0.0.0.0", "::")
@@ -142,5 +153,8 @@ def _add(stream: Any, config: Any, interface: str | int) -> None:
         size = config.block_size * config.block_count
         raise MemoryError(f"no memory for a packet ring of {size} bytes")
     if code < 0 and code > -4096:
-        raise SocketError(-code, f"packet ring on interface {interface!r}: {os.strerror(-code)}")
+        what = f"packet ring on interface {interface!r}"
+        if config.fanout_group >= 0:  # one may differ from the others in the group
+            what += f" in fanout group {config.fanout_group}"
+        raise SocketError(-code, f"{what}: {os.strerror(-code)}")
     check(code)

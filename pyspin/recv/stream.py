@@ -350,9 +350,10 @@ class Stream(HeapSource):
         ETH_P_ALL, which sees frames before an nftables ingress chain drops them.
 
         Nothing happens if the stream has been stopped. Raises `PermissionError` without the
-        capability, `SocketError` for an interface or address that is none or an interface
-        without Ethernet frames, `ValueError` for sizes out of range, `TypeError` for a port
-        that is none, `MemoryError` for a ring that is larger than the kernel gives.
+        capability, `SocketError` for an interface or address that is none, an interface
+        without Ethernet frames or a fanout group of another kind, `ValueError` for sizes out
+        of range, `TypeError` for a port that is none, `MemoryError` for a ring that is larger
+        than the memory that is free.
         """
         options = packet_ring.Options(
             interface,

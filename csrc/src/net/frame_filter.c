@@ -91,14 +91,16 @@ static void filter_ipv6(program *filter, const spni_frame_target *target)
 }
 
 /* A frame of a VLAN that has no interface is marked as another host's, too: so
- * the hardware's address decides. */
+ * the hardware's address decides, if there is just one. */
 static void filter_direction(program *filter, const spni_frame_target *target)
 {
     load(filter, BPF_LD | BPF_B | BPF_ABS,
          (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE));
     refuse(filter, PACKET_OUTGOING);
-    if (!target->has_hardware)
+    if (!target->has_hardware) {
+        refuse(filter, PACKET_OTHERHOST);
         return;
+    }
     filter->at[filter->length++] = (struct sock_filter)BPF_JUMP(
         BPF_JMP | BPF_JEQ | BPF_K, PACKET_OTHERHOST, 0, 8);
     load(filter, BPF_LD | BPF_B | BPF_ABS, 0);
