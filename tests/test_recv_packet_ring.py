@@ -615,6 +615,40 @@ def test_what_udp_would_not_take_is_not_taken(
 
 
 @needs_packet_sockets
+@pytest.mark.parametrize(
+    "sources",
+    [
+        ["0.0.0.0", "127.0.0.9", "224.1.1.1", "255.255.255.255", HERE, THERE],
+        ["::1", "ff15::9", THERE_6],
+    ],
+)
+def test_martians_reach_the_ring_alone(namespace: str, tmp_path: Path, sources: list[str]) -> None:
+    """As is documented; the last of the sources is a possible one."""
+    interface = f"{namespace[:9]}a"
+    add_ipv6(interface)
+    is_ipv6 = ":" in sources[0]
+    ip, address = (f.ipv6, HERE_6) if is_ipv6 else (f.ipv4, HERE)
+    port = free_port(address, socket.AF_INET6 if is_ipv6 else socket.AF_INET)
+    pool = pyspin.ThreadPool()
+    heaps = small_heaps(len(sources))
+    packets = [
+        ip(f.udp(heap, source, address, port), source, address)
+        for heap, source in zip(heaps, sources, strict=True)
+    ]
+    with (
+        pyspin.recv.Stream(pool, ring_heaps=64) as by_socket,
+        pyspin.recv.Stream(pool, ring_heaps=64) as by_ring,
+    ):
+        by_socket.add_udp_reader(port, bind_hostname=address)
+        by_ring.add_packet_ring_reader(interface, port, address=address, reject=False, **SMALL)
+        mine = hardware(interface)
+        _inject(namespace, [f.ethernet(each, SENDER, mine) for each in packets], tmp_path)
+        assert cnts(by_ring, len(sources)) == list(range(1, len(sources) + 1))
+        assert cnts(by_socket, 1) == [len(sources)]
+        assert by_socket.stats.packets == 1
+
+
+@needs_packet_sockets
 @pytest.mark.parametrize("all_interfaces", [False, True])
 def test_frames_for_other_hardware_are_left_out(
     stream: pyspin.recv.Stream, namespace: str, tmp_path: Path, all_interfaces: bool
@@ -675,6 +709,29 @@ def test_a_multicast_group_is_joined_on_the_interface(
     assert cnts(stream, 3) == [1, 2, 3]
     stream.stop()
     assert not joined()
+
+
+@needs_packet_sockets
+def test_an_interface_may_go_down_and_come_back(
+    stream: pyspin.recv.Stream, namespace: str, tmp_path: Path
+) -> None:
+    interface = f"{namespace[:9]}a"
+    mine, port = hardware(interface), free_port(HERE)
+    stream.add_packet_ring_reader(interface, port, address=HERE, **SMALL)
+    _ip("link", "set", interface, "down")
+    wait_until(lambda: stream.stats.socket_errors == 1)
+    _ip("link", "set", interface, "up")
+    packet = f.ipv4(f.udp(small_heaps(1)[0], THERE, HERE, port), THERE, HERE)
+
+    def arrives() -> bool:
+        _inject(namespace, [f.ethernet(packet, SENDER, mine)], tmp_path)
+        return stream.stats.heaps > 0
+
+    wait_until(arrives)
+    _ip("link", "del", interface)
+    wait_until(lambda: stream.stats.socket_errors == 2)
+    stream.stop()
+    list(stream)
 
 
 @needs_packet_sockets
