@@ -79,14 +79,15 @@ class HeapGenerator:
         return heap
 
     def _add_value(self, heap: Heap, sent: _Sent) -> None:
-        version, value = sent.item.version, sent.item.value
+        item = sent.item
+        version, value = item.version, item.value
         if value is None:
             return
         if value is sent.array and heap._flavour is self._flavour:
             assert sent.entry is not None
             heap._add(sent.entry)
         else:
-            sent.array, sent.entry = heap._add_value(sent.item)
+            sent.array, sent.entry = heap._add_value(item)
         sent.version = version
 
     def _items(self) -> Iterable[Item]:
@@ -142,7 +143,7 @@ class ItemGroup(items.ItemGroup, HeapGenerator):
         self._item_group = None  # a cycle would hold its arrays
 
     def _items(self) -> Iterable[Item]:
-        return self.values()
+        return self._by_name.values()
 
 
 def _refuse_mode(descriptors: Which, data: Which) -> NoReturn:

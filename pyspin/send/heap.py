@@ -46,7 +46,8 @@ class Heap:
     __slots__ = ("__weakref__", "_borrows", "_cut", "_entries", "_flavour", "_repeat_pointers")
 
     def __init__(self, flavour: Flavour = Flavour()) -> None:  # noqa: B008 (immutable)
-        instance("flavour", flavour, Flavour)
+        if type(flavour) is not Flavour:
+            instance("flavour", flavour, Flavour)
         self._flavour = flavour
         self._entries: list[Entry] = []
         self._borrows = True  # whether all its memory is that of the items' values
@@ -136,8 +137,12 @@ class Heap:
         """
         cut = self._cut
         if cut is None or cut[0] != max_packet_size:
-            cut = self._cut = (max_packet_size, self._make_packets(max_packet_size))
+            cut = self._cut_to(max_packet_size)
         return cut[1]
+
+    def _cut_to(self, max_packet_size: int) -> tuple[int, spn_packets]:
+        cut = self._cut = (max_packet_size, self._make_packets(max_packet_size))
+        return cut
 
     def _make_packets(self, max_packet_size: int) -> spn_packets:
         if max_packet_size < MIN_PACKET_SIZE:

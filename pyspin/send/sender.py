@@ -26,6 +26,7 @@ SLICE_MS = 200
 AGAIN = (-errno.EINTR, -errno.EAGAIN)
 
 _MAX_CNT = (1 << 64) - 1
+_MOST_CNT = (1 << 63) - 1
 
 
 class Sender:
@@ -104,10 +105,12 @@ class Sender:
             cnt, substream_index = index("cnt", cnt), index("substream_index", substream_index)
         if not 0 <= substream_index < self._num_substreams:
             raise refusal(errno.EINVAL, f"there is no substream {substream_index}")
-        packets = heap._packets(self._max_packet_size)
-        if not -1 <= cnt < 1 << 63:
+        cut = heap._cut
+        if cut is None or cut[0] != self._max_packet_size:
+            cut = heap._cut_to(self._max_packet_size)
+        if not -1 <= cnt <= _MOST_CNT:
             raise refusal(errno.EINVAL, f"cnt {cnt} is out of range")
-        return packets, cnt, substream_index
+        return cut[1], cnt, substream_index
 
     def _refuse(self, code: int, cnt: int) -> NoReturn:
         if code == -errno.EAGAIN:
