@@ -81,6 +81,11 @@ class spn_heap(CData):
     is_start_of_stream: bool
     is_end_of_stream: bool
 
+class spn_heap_reference(CData):
+    packets: spn_packets
+    cnt: int
+    endpoint: int
+
 class spn_inbox_stats(CData):
     datagrams: int
     bytes: int
@@ -297,6 +302,16 @@ class FFI:
     @overload
     def new(self, cdecl: Literal["spn_heap *[]"], init: Any) -> Out[spn_heap]: ...
     @overload
+    def new(
+        self, cdecl: Literal["spn_heap_reference *"], init: Any = None
+    ) -> spn_heap_reference: ...
+    @overload
+    def new(self, cdecl: Literal["spn_heap_reference[]"], init: Any) -> Out[spn_heap_reference]: ...
+    @overload
+    def new(
+        self, cdecl: Literal["spn_heap_reference *[]"], init: Any
+    ) -> Out[spn_heap_reference]: ...
+    @overload
     def new(self, cdecl: Literal["spn_inbox_stats *"], init: Any = None) -> spn_inbox_stats: ...
     @overload
     def new(self, cdecl: Literal["spn_inbox_stats[]"], init: Any) -> Out[spn_inbox_stats]: ...
@@ -417,6 +432,10 @@ class FFI:
     @overload
     def new(self, cdecl: Literal["spn_heap **"], init: Any = None) -> Out[spn_heap]: ...
     @overload
+    def new(
+        self, cdecl: Literal["spn_heap_reference **"], init: Any = None
+    ) -> Out[spn_heap_reference]: ...
+    @overload
     def new(self, cdecl: Literal["spn_inbox **"], init: Any = None) -> Out[spn_inbox]: ...
     @overload
     def new(
@@ -495,6 +514,8 @@ class Lib:
     SPN_ESTOPPED: int
     SPN_FANOUT_CPU: int
     SPN_FANOUT_HASH: int
+    SPN_GROUP_ROUND_ROBIN: int
+    SPN_GROUP_SERIAL: int
     SPN_LOG_DEBUG: int
     SPN_LOG_ERROR: int
     SPN_LOG_INFO: int
@@ -547,6 +568,9 @@ class Lib:
         self, a: spn_bulk, b: spn_window_stats | Out[spn_window_stats], /
     ) -> None: ...
     def spn_bulk_run(self, a: spn_bulk, b: int, /) -> int: ...
+    def spn_group_write(
+        self, a: spn_heap_reference | Out[spn_heap_reference], b: int, c: int, d: CData | bytes, /
+    ) -> int: ...
     def spn_heap_clear(self, a: Out[spn_heap], /) -> None: ...
     def spn_heap_ref(self, a: spn_heap | Out[spn_heap], /) -> None: ...
     def spn_heap_unref(self, a: spn_heap | Out[spn_heap], /) -> None: ...
@@ -626,10 +650,29 @@ class Lib:
         self, a: spn_sender, b: spn_sender_stats | Out[spn_sender_stats], /
     ) -> None: ...
     def spn_sender_send(self, a: spn_sender, b: spn_packets, c: int, d: int, e: int, /) -> int: ...
+    def spn_sender_send_group(
+        self,
+        a: spn_sender,
+        b: spn_heap_reference | Out[spn_heap_reference],
+        c: int,
+        d: int,
+        e: int,
+        /,
+    ) -> int: ...
     def spn_sender_set_cnt_sequence(self, a: spn_sender, b: int, c: int, /) -> int: ...
     def spn_sender_stop(self, a: spn_sender, /) -> None: ...
     def spn_sender_submit(
-        self, a: spn_sender, b: spn_packets, c: int, d: int, e: int, f: bool, /
+        self, a: spn_sender, b: spn_packets, c: int, d: int, e: int, f: int, /
+    ) -> int: ...
+    def spn_sender_submit_group(
+        self,
+        a: spn_sender,
+        b: spn_heap_reference | Out[spn_heap_reference],
+        c: int,
+        d: int,
+        e: int,
+        f: int,
+        /,
     ) -> int: ...
     def spn_sender_try_pop(
         self, a: spn_sender, b: spn_completion | Out[spn_completion], c: int, /

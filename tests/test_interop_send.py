@@ -266,3 +266,42 @@ def test_spead2_receives_several_heaps_in_flight():
             group = spead2.ItemGroup()
             np.testing.assert_array_equal(group.update(got)["x"].value, value)
     peer.stop()
+
+
+@pytest.mark.parametrize("mode", ["SERIAL", "ROUND_ROBIN"])
+def test_heaps_that_are_sent_together_have_the_same_bytes(mode):
+    pairs = [Pair() for _ in range(4)]
+    for pair, count in zip(pairs, (3000, 1, 9000, 500), strict=True):
+        pair.add(0x1000, (count,), dtype=np.uint16, value=np.arange(count))
+    theirs = spead2.send.BytesStream(spead2.ThreadPool(), spead2.send.StreamConfig())
+    theirs.send_heaps(
+        [spead2.send.HeapReference(pair.theirs) for pair in pairs],
+        getattr(spead2.send.GroupMode, mode),
+    )
+    with ThreadPool() as pool:
+        ours = send.BytesStream(pool)
+        ours.send_heaps(
+            [send.HeapReference(pair.ours) for pair in pairs], getattr(send.GroupMode, mode)
+        )
+    assert ours.getvalue() == theirs.getvalue()
+
+
+@pytest.mark.parametrize("mode", list(send.GroupMode))
+def test_spead2_receives_heaps_that_are_sent_together(mode):
+    heaps = []
+    for number in range(4):
+        item = pyspin.Item(0x1000, "x", "", (20000,), np.uint16, value=np.full(20000, number))
+        heaps.append(send.Heap())
+        heaps[-1].add_descriptor(item)
+        heaps[-1].add_item(item)
+    peer, port = open_peer(max_heaps=4)
+    with ThreadPool() as pool, send.UdpStream(pool, "127.0.0.1", port) as stream:
+        stream.send_heaps(heaps, mode)
+        got = {
+            heap.cnt: spead2.ItemGroup().update(heap)["x"].value
+            for heap in (peer.get() for _ in range(4))
+        }
+    assert sorted(got) == [1, 2, 3, 4]
+    for cnt, value in got.items():
+        np.testing.assert_array_equal(value, np.full(20000, cnt - 1))
+    peer.stop()

@@ -431,11 +431,30 @@ size_t spn_packets_write(const spn_packets *packets, size_t index,
 void spn_packets_write_all(const spn_packets *packets, uint64_t cnt,
                            void *out);
 
+/* Heaps that are sent together: each wholly before the next, or a packet of
+ * each in turn for as long as it has any. */
+enum {
+    SPN_GROUP_ROUND_ROBIN,
+    SPN_GROUP_SERIAL,
+};
+
+/* One of them. */
+typedef struct {
+    spn_packets *packets;
+    int64_t cnt;     /* -1: the next of the sender's sequence */
+    size_t endpoint;
+} spn_heap_reference;
+
+/* Write the packets of a group one behind the other; each heap has a cnt of its
+ * own, its endpoint is ignored. 0; -EINVAL: no heap or no such mode; -ENOMEM. */
+int spn_group_write(const spn_heap_reference *heaps, size_t count, int mode,
+                    void *out);
+
 /* ---- sending: senders --------------------------------------------------- */
 
 /* Heaps in, UDP packets out: a queue, a rate and a socket, on one thread of a
- * pool. Heaps go in the order of submission, each wholly before the next.
- * Shared. */
+ * pool. Heaps and groups of heaps go in the order of submission, each wholly
+ * before the next. Shared. */
 typedef struct spn_sender spn_sender;
 
 /* A numeric IPv4 or IPv6 address; `scope` is that of an IPv6 one, else 0. */
@@ -467,8 +486,9 @@ typedef struct {
     uint64_t gso_refused; /* messages that the device would not segment */
 } spn_sender_stats;
 
-/* What became of a heap: `result` is the bytes sent, SPEAD headers too, or
- * -errno, or SPN_ESTOPPED when it was stopped before its end. */
+/* What became of a heap or a group: `result` is the bytes sent, SPEAD headers
+ * too, or -errno, or SPN_ESTOPPED when it was stopped before its end. Of a
+ * group it is the first error; what one heap meets does not end the others. */
 typedef struct {
     uint64_t token;
     int64_t result;
@@ -491,14 +511,21 @@ void spn_sender_unref(spn_sender *sender);
 void spn_sender_stop(spn_sender *sender);
 
 /* Queue a heap for endpoint `endpoint`. cnt -1: the next of the sequence. The
- * memory of its items must live until its completion has been taken. With
- * `direct` the calling thread may do the sending itself as far as it need not
- * wait.
+ * memory of its items must live until its completion has been taken. If it has
+ * at most `direct` bytes, SPEAD headers too, the calling thread may do the
+ * sending itself as far as it need not wait.
  * 0; -EAGAIN: max_heaps are in flight; -EINVAL: cnt or endpoint out of range;
  * -EMSGSIZE: its packets are too long for UDP; -ENOMEM; SPN_ESTOPPED;
  * SPN_EFORKED. */
 int spn_sender_submit(spn_sender *sender, spn_packets *packets, int64_t cnt,
-                      size_t endpoint, uint64_t token, bool direct);
+                      size_t endpoint, uint64_t token, size_t direct);
+
+/* Queue a group; it has one completion. Refused as a whole, and then no count
+ * of the sequence is used up: -EAGAIN if there is no room for all of its heaps,
+ * -EINVAL also for no heap or no such mode, otherwise as above. */
+int spn_sender_submit_group(spn_sender *sender, const spn_heap_reference *heaps,
+                            size_t count, int mode, uint64_t token,
+                            size_t direct);
 
 /* Wait for the completion of `token`, which was submitted and not taken by
  * others, at most timeout_ms (-1: for ever). 0; -EAGAIN when time runs out;
@@ -512,6 +539,11 @@ int spn_sender_wait(spn_sender *sender, uint64_t token, int timeout_ms,
  * was refused, as submit says. */
 int64_t spn_sender_send(spn_sender *sender, spn_packets *packets, int64_t cnt,
                         size_t endpoint, uint64_t token);
+
+/* The same with a group. */
+int64_t spn_sender_send_group(spn_sender *sender,
+                              const spn_heap_reference *heaps, size_t count,
+                              int mode, uint64_t token);
 
 /* Take up to `count` completions: how many, or -EAGAIN. */
 int spn_sender_try_pop(spn_sender *sender, spn_completion *out, int count);

@@ -12,13 +12,16 @@ from .config import StreamConfig
 from .generator import HeapGenerator, ItemGroup
 from .heap import Heap
 from .packets import PacketGenerator
+from .references import GroupMode, HeapReference
 from .stats import SenderStats
 from .udp import UdpStream
 
 __all__ = [
     "BytesStream",
+    "GroupMode",
     "Heap",
     "HeapGenerator",
+    "HeapReference",
     "ItemGroup",
     "PacketGenerator",
     "SenderStats",

@@ -7,11 +7,13 @@ import asyncio
 import contextlib
 import errno
 from collections import deque
+from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .._ffi import check, check_socket, ffi, lib
 from .heap import Heap
+from .references import GroupMode, HeapReference
 from .sender import Sender
 
 if TYPE_CHECKING:
@@ -81,15 +83,32 @@ class UdpStream(Sender):
         loop = self._choose_loop(loop)
         future: asyncio.Future[int] = loop.create_future()
         try:
-            token = next(self._tokens)
-            self._submit(token, heap, cnt, substream_index)
+            token = self._submit(heap, cnt, substream_index)
         except OSError as error:
             future.set_exception(error)
             return future
-        self._futures[token] = future
-        self._expect(loop)
-        self._on_ready(loop)
-        self._watch(loop)
+        self._wait_for(token, future)
+        return future
+
+    def async_send_heaps(
+        self,
+        heaps: Iterable[HeapReference | Heap],
+        mode: GroupMode = GroupMode.SERIAL,
+        *,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> asyncio.Future[int]:
+        """Queue heaps that are sent together, and return a future of the bytes of all.
+
+        As `async_send_heap` with what `pyspin.send.UdpStream.send_heaps` says of several:
+        either all are queued or none, and the future has the first error that one met.
+        """
+        future: asyncio.Future[int] = self._choose_loop(loop).create_future()
+        try:
+            token = self._submit_group(heaps, mode)
+        except OSError as error:
+            future.set_exception(error)
+            return future
+        self._wait_for(token, future)
         return future
 
     async def async_flush(self) -> None:
@@ -103,18 +122,40 @@ class UdpStream(Sender):
             self._watch(loop)
             await future
 
-    def _submit(self, token: int, heap: Heap, cnt: int, substream_index: int) -> None:
-        """Queue a heap under a token; raise if it is refused.
+    # What has been queued is in flight unless it was refused, also when a signal handler raises.
 
-        It is in flight unless it was refused, also when a signal handler raises.
-        """
-        packets, cnt, substream_index = self._check(heap, cnt, substream_index)
+    def _submit(self, heap: Heap, cnt: int, substream_index: int) -> int:
+        """Queue a heap and return its token; raise if it is refused."""
+        packets, cnt, substream_index = self._prepare(heap, cnt, substream_index)
+        token = next(self._tokens)
         self._in_flight[token] = heap
-        direct = lib.spn_packets_total(packets) <= _DIRECT
-        code = lib.spn_sender_submit(self._sender, packets, cnt, substream_index, token, direct)
+        code = lib.spn_sender_submit(self._sender, packets, cnt, substream_index, token, _DIRECT)
         if code < 0:
             del self._in_flight[token]
-            self._refuse(code, cnt)
+            self._refuse(code)
+        return token
+
+    def _submit_group(self, heaps: Iterable[HeapReference | Heap], mode: GroupMode) -> int:
+        """Queue several, with one token for all."""
+        held, rows = self._prepare_group(heaps, mode)
+        references = ffi.new("spn_heap_reference[]", rows)
+        token = next(self._tokens)
+        self._in_flight[token] = held
+        code = lib.spn_sender_submit_group(
+            self._sender, references, len(rows), mode.value, token, _DIRECT
+        )
+        if code < 0:
+            del self._in_flight[token]
+            self._refuse(code)
+        return token
+
+    def _wait_for(self, token: int, future: asyncio.Future[int]) -> None:
+        """Let the end of what has this token be the future's."""
+        loop = future.get_loop()
+        self._futures[token] = future
+        self._expect(loop)
+        self._on_ready(loop)
+        self._watch(loop)
 
     def _choose_loop(self, loop: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop:
         if loop is not None:

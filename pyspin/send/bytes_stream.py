@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
-import errno
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from .._ffi import ffi, lib
-from ..arguments import index, instance, integer
+from .._ffi import check, ffi, lib
+from ..arguments import instance, integer
 from .config import StreamConfig
 from .heap import Heap
-from .refusal import refusal
+from .references import GroupMode, HeapReference, prepare, prepare_group
 
 if TYPE_CHECKING:
     from ..threads import ThreadPool
+    from .references import Row
 
 _MAX_CNT = (1 << 64) - 1
 
@@ -60,22 +61,36 @@ class BytesStream:
         `ValueError` if the heap cannot be cut into packets; `OSError` with EINVAL, and a
         warning, when cnt does not fit the flavour or `substream_index` is not 0.
         """
-        instance("heap", heap, Heap)
-        cnt, substream_index = index("cnt", cnt), index("substream_index", substream_index)
-        packets = heap._packets(self._config.max_packet_size)
-        mask = (1 << heap.flavour.heap_address_bits) - 1
-        if substream_index != 0:
-            raise refusal(errno.EINVAL, f"there is no substream {substream_index}")
-        if not -1 <= cnt <= mask:
-            raise refusal(errno.EINVAL, f"cnt {cnt} does not fit the flavour")
-        written = bytearray(lib.spn_packets_total(packets))
+        row = prepare(heap, cnt, substream_index, self._config.max_packet_size, 1)
+        return self._append([(heap, row)], GroupMode.SERIAL)
+
+    def send_heaps(
+        self, heaps: Iterable[HeapReference | Heap], mode: GroupMode = GroupMode.SERIAL
+    ) -> int:
+        """Append the packets of several heaps in the order that `mode` says; return their bytes.
+
+        All or, with the errors of `send_heap`, or EINVAL when `heaps` is empty, none.
+        """
+        held, rows = prepare_group(heaps, mode, self._config.max_packet_size, 1)
+        return self._append(list(zip(held, rows, strict=True)), mode)
+
+    def _append(self, heaps: list[tuple[Heap, Row]], mode: GroupMode) -> int:
+        written = bytearray(sum(lib.spn_packets_total(row[0]) for _, row in heaps))
         with self._lock:
-            if cnt == -1:
-                cnt = self._next_cnt & mask
-                self._next_cnt += self._step
-            lib.spn_packets_write_all(packets, cnt, ffi.from_buffer(written))
+            rows = [
+                (packets, self._take_cnt(heap) if cnt == -1 else cnt, substream_index)
+                for heap, (packets, cnt, substream_index) in heaps
+            ]
+            references = ffi.new("spn_heap_reference[]", rows)
+            out = ffi.from_buffer(written)
+            check(lib.spn_group_write(references, len(rows), mode.value, out))
             self._bytes += written
         return len(written)
+
+    def _take_cnt(self, heap: Heap) -> int:
+        cnt = self._next_cnt & ((1 << heap.flavour.heap_address_bits) - 1)
+        self._next_cnt += self._step
+        return cnt
 
     def set_cnt_sequence(self, next: int, step: int) -> None:
         """Give the next heap without a cnt of its own `next`, the one after it `next + step`.

@@ -5,20 +5,22 @@ from __future__ import annotations
 
 import errno
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._ffi import check, ffi, lib, own
-from ..arguments import index, instance, integer
+from ..arguments import instance, integer
 from ..threads import ThreadPool
 from .endpoints import DEFAULT_BUFFER_SIZE, Address, open_socket, parse_destination
 from .heap import Heap
+from .references import GroupMode, HeapReference, prepare, prepare_group
 from .refusal import refusal
 from .stats import SenderStats, read_stats
 
 if TYPE_CHECKING:
-    from .._core import spn_packets, spn_sender, spn_sender_config
+    from .._core import spn_sender, spn_sender_config
     from .config import StreamConfig
+    from .references import Row
 
 SLICE_MS = 200
 """A wait is made of slices: a signal may come just before one and not be seen till its end."""
@@ -26,7 +28,6 @@ SLICE_MS = 200
 AGAIN = (-errno.EINTR, -errno.EAGAIN)
 
 _MAX_CNT = (1 << 64) - 1
-_MOST_CNT = (1 << 63) - 1
 
 
 class Sender:
@@ -45,7 +46,7 @@ class Sender:
         destination = parse_destination(args, kwargs)
         self._config = destination.config.copy()
         self._max_packet_size = self._config.max_packet_size
-        self._in_flight: dict[int, Heap] = {}
+        self._in_flight: dict[int, Heap | list[Heap]] = {}
         self._tokens = itertools.count()
         sock, addresses = open_socket(destination)
         with sock:
@@ -97,27 +98,18 @@ class Sender:
         """
         lib.spn_sender_stop(self._sender)
 
-    def _check(self, heap: Heap, cnt: int, substream_index: int) -> tuple[spn_packets, int, int]:
-        """Return the packets of a heap and the two numbers, or raise why it cannot be sent."""
-        if type(heap) is not Heap:
-            instance("heap", heap, Heap)
-        if type(cnt) is not int or type(substream_index) is not int:
-            cnt, substream_index = index("cnt", cnt), index("substream_index", substream_index)
-        if not 0 <= substream_index < self._num_substreams:
-            raise refusal(errno.EINVAL, f"there is no substream {substream_index}")
-        cut = heap._cut
-        if cut is None or cut[0] != self._max_packet_size:
-            cut = heap._cut_to(self._max_packet_size)
-        if not -1 <= cnt <= _MOST_CNT:
-            raise refusal(errno.EINVAL, f"cnt {cnt} is out of range")
-        return cut[1], cnt, substream_index
+    def _prepare(self, heap: Heap, cnt: int, substream_index: int) -> Row:
+        return prepare(heap, cnt, substream_index, self._max_packet_size, self._num_substreams)
 
-    def _refuse(self, code: int, cnt: int) -> NoReturn:
+    def _prepare_group(
+        self, heaps: Iterable[HeapReference | Heap], mode: GroupMode
+    ) -> tuple[list[Heap], list[Row]]:
+        return prepare_group(heaps, mode, self._max_packet_size, self._num_substreams)
+
+    def _refuse(self, code: int) -> NoReturn:
         if code == -errno.EAGAIN:
             most = self._config.max_heaps
             raise refusal(errno.EWOULDBLOCK, f"max_heaps {most} are in flight")
-        if code == -errno.EINVAL:
-            raise refusal(errno.EINVAL, f"cnt {cnt} does not fit the flavour")
         if code == -errno.EMSGSIZE:
             size = self._config.max_packet_size
             raise refusal(errno.EMSGSIZE, f"UDP has no packets of {size} bytes")
@@ -150,7 +142,9 @@ def _make_sender(
     return out[0]
 
 
-def _stop_before_release(in_flight: dict[int, Heap]) -> Callable[[spn_sender], None]:
+def _stop_before_release(
+    in_flight: dict[int, Heap | list[Heap]],
+) -> Callable[[spn_sender], None]:
     """Return a destructor that holds the heaps in flight until C has let go of them."""
 
     def free(sender: spn_sender) -> None:

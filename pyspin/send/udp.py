@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import socket as _socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
@@ -12,6 +12,7 @@ from .._ffi import check, check_socket, ffi, lib
 from .config import StreamConfig
 from .endpoints import DEFAULT_BUFFER_SIZE, Endpoint
 from .heap import Heap
+from .references import GroupMode, HeapReference
 from .sender import AGAIN, SLICE_MS, Sender
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class UdpStream(Sender):
         """
         if self._abandoned:
             self._forget_abandoned()
-        packets, cnt, substream_index = self._check(heap, cnt, substream_index)
+        packets, cnt, substream_index = self._prepare(heap, cnt, substream_index)
         token = next(self._tokens)
         try:
             self._in_flight[token] = heap
@@ -172,7 +173,38 @@ class UdpStream(Sender):
             raise
         del self._in_flight[token]
         if size < 0:
-            self._refuse(size, cnt)
+            self._refuse(size)
+        return size or check_socket(result)
+
+    def send_heaps(
+        self, heaps: Iterable[HeapReference | Heap], mode: GroupMode = GroupMode.SERIAL
+    ) -> int:
+        """Send heaps together, and return their bytes, headers included, when the kernel has them.
+
+        `heaps` are `HeapReference`, or `Heap` for one with the next cnt to the first
+        destination. They are not interrupted by heaps of other calls, and count singly in
+        `max_heaps`. `mode` is the order of their packets.
+
+        Either all are queued or, when one cannot be or there is no room for all, none, with the
+        errors of `send_heap`, those of one of them naming its place; with EINVAL too when
+        `heaps` is empty. What one meets at the socket ends that heap alone: the others are sent,
+        and the first such error is raised in the end.
+        """
+        if self._abandoned:
+            self._forget_abandoned()
+        held, rows = self._prepare_group(heaps, mode)
+        references = ffi.new("spn_heap_reference[]", rows)
+        token = next(self._tokens)
+        try:
+            self._in_flight[token] = held
+            size = lib.spn_sender_send_group(self._sender, references, len(rows), mode.value, token)
+            result = 0 if size else self._wait(token)
+        except BaseException:
+            self._abandoned.add(token)
+            raise
+        del self._in_flight[token]
+        if size < 0:
+            self._refuse(size)
         return size or check_socket(result)
 
     def _wait(self, token: int) -> int:

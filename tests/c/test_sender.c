@@ -16,10 +16,8 @@ typedef struct {
     spn_sender *sender;
 } test_rig;
 
-static const spn_sender_config defaults = {.burst_rate_ratio = 1.05,
-                                           .burst_size = 65536,
-                                           .max_heaps = 4,
-                                           .gso = true};
+static const spn_sender_config defaults = {
+    .burst_rate_ratio = 1.05, .burst_size = 65536, .max_heaps = 4, .gso = true};
 
 /* A rate so low that the second burst is minutes away. */
 static const spn_sender_config slow = {.rate = 100,
@@ -75,7 +73,8 @@ static void test_heaps_arrive_in_order(bool direct)
     int64_t total = (int64_t)spn_packets_total(packets);
     for (uint64_t round = 0; round < 50; round++) {
         for (uint64_t i = 0; i < 3; i++) {
-            CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, i, direct),
+            CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, i,
+                                       direct ? SIZE_MAX : 0),
                      0);
         }
         for (uint64_t i = 0; i < 3; i++) {
@@ -153,7 +152,7 @@ static void test_completions_come_in_batches(void)
     CHECK_ERR(spn_sender_try_pop(rig.sender, done, 8), -EAGAIN);
     CHECK_EQ(poll(&ready, 1, 0), 0);
     for (uint64_t i = 0; i < 3; i++) {
-        CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, i, false), 0);
+        CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, i, 0), 0);
     }
     CHECK_EQ(spn_sender_flush(rig.sender, 10000), 0);
     CHECK_EQ(poll(&ready, 1, 0), 1);
@@ -173,10 +172,9 @@ static void test_a_full_queue_refuses(void)
     test_rig rig;
     set_up(&rig, &slow);
     spn_packets *packets = cut(5000);
-    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 1, false), 0);
-    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 2, false), 0);
-    CHECK_ERR(spn_sender_submit(rig.sender, packets, -1, 0, 3, false),
-              -EAGAIN);
+    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 1, 0), 0);
+    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 2, 0), 0);
+    CHECK_ERR(spn_sender_submit(rig.sender, packets, -1, 0, 3, 0), -EAGAIN);
     spn_sender_stats stats;
     spn_sender_read_stats(rig.sender, &stats);
     CHECK_EQ(stats.refused, 1);
@@ -190,8 +188,8 @@ static void test_stop_cancels_what_waits_for_the_rate(void)
     int64_t result;
     set_up(&rig, &slow);
     spn_packets *packets = cut(5000);
-    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 1, true), 0);
-    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 2, true), 0);
+    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 1, SIZE_MAX), 0);
+    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 2, SIZE_MAX), 0);
     CHECK_ERR(spn_sender_wait(rig.sender, 1, 0, &result), -EAGAIN);
     CHECK_ERR(spn_sender_wait(rig.sender, 1, 1, &result), -EAGAIN);
     CHECK_ERR(spn_sender_flush(rig.sender, 1), -EAGAIN);
@@ -202,7 +200,7 @@ static void test_stop_cancels_what_waits_for_the_rate(void)
         CHECK_EQ(spn_sender_wait(rig.sender, i, 0, &result), 0);
         CHECK_EQ(result, SPN_ESTOPPED);
     }
-    CHECK_ERR(spn_sender_submit(rig.sender, packets, -1, 0, 3, true),
+    CHECK_ERR(spn_sender_submit(rig.sender, packets, -1, 0, 3, SIZE_MAX),
               SPN_ESTOPPED);
     spn_sender_stats stats;
     spn_sender_read_stats(rig.sender, &stats);
@@ -217,11 +215,11 @@ static void test_the_pool_s_end_cancels(void)
     int64_t result;
     set_up(&rig, &slow);
     spn_packets *packets = cut(5000);
-    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 1, false), 0);
+    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 1, 0), 0);
     spn_threads_stop(rig.threads);
     CHECK_EQ(spn_sender_wait(rig.sender, 1, 10000, &result), 0);
     CHECK_EQ(result, SPN_ESTOPPED);
-    CHECK_ERR(spn_sender_submit(rig.sender, packets, -1, 0, 2, true),
+    CHECK_ERR(spn_sender_submit(rig.sender, packets, -1, 0, 2, SIZE_MAX),
               SPN_ESTOPPED);
     spn_packets_unref(packets);
     tear_down(&rig);
@@ -232,8 +230,8 @@ static void test_what_nobody_collects_is_freed(void)
     test_rig rig;
     set_up(&rig, &slow);
     spn_packets *packets = cut(5000);
-    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 1, false), 0);
-    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 2, false), 0);
+    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 1, 0), 0);
+    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 2, 0), 0);
     spn_packets_unref(packets);
     tear_down(&rig);
 }
@@ -249,13 +247,13 @@ static void test_an_error_ends_its_heap_only(bool direct)
         {.address = "255.255.255.255", .port = port}, /* needs SO_BROADCAST */
     };
     CHECK_EQ(spn_threads_new(1, NULL, 0, &rig.threads), 0);
-    CHECK_EQ(spn_sender_new(rig.threads, open_socket(), endpoints, 2,
-                            &defaults, &rig.sender),
+    CHECK_EQ(spn_sender_new(rig.threads, open_socket(), endpoints, 2, &defaults,
+                            &rig.sender),
              0);
     spn_packets *packets = cut(5000);
     for (uint64_t i = 0; i < 4; i++) {
         CHECK_EQ(spn_sender_submit(rig.sender, packets, (int64_t)i, i % 2, i,
-                                   direct),
+                                   direct ? SIZE_MAX : 0),
                  0);
     }
     for (uint64_t i = 0; i < 4; i++) {
@@ -272,22 +270,119 @@ static void test_an_error_ends_its_heap_only(bool direct)
     tear_down(&rig);
 }
 
+/* The endpoints of the one above; the middle heap of three meets an error. */
+static void test_an_error_in_a_group(int mode)
+{
+    test_rig rig;
+    int64_t result;
+    uint16_t port;
+    rig.receiver = open_receiver(&port);
+    spn_endpoint endpoints[] = {
+        {.address = "127.0.0.1", .port = port},
+        {.address = "255.255.255.255", .port = port},
+    };
+    CHECK_EQ(spn_threads_new(1, NULL, 0, &rig.threads), 0);
+    CHECK_EQ(spn_sender_new(rig.threads, open_socket(), endpoints, 2, &defaults,
+                            &rig.sender),
+             0);
+    spn_packets *packets = cut(5000);
+    spn_heap_reference heaps[] = {
+        {packets, -1, 0}, {packets, 77, 1}, {packets, -1, 0}};
+    CHECK_EQ(spn_sender_send_group(rig.sender, heaps, 3, mode, 1), 0);
+    CHECK_EQ(spn_sender_wait(rig.sender, 1, 10000, &result), 0);
+    CHECK_EQ(result, -EACCES);
+    uint8_t expected[2048], got[2048];
+    for (size_t i = 0; i < 2 * spn_packets_count(packets); i++) {
+        bool is_serial = mode == SPN_GROUP_SERIAL;
+        size_t each = is_serial ? spn_packets_count(packets) : 2;
+        size_t heap = is_serial ? i / each : i % each;
+        size_t packet = is_serial ? i % each : i / each;
+        size_t length = spn_packets_write(packets, packet, 1 + heap, expected);
+        CHECK_EQ(receive_datagram(rig.receiver, got, sizeof got), length);
+        CHECK_EQ(memcmp(got, expected, length), 0);
+    }
+    CHECK(!has_datagram(rig.receiver));
+    spn_sender_stats stats;
+    spn_sender_read_stats(rig.sender, &stats);
+    CHECK_EQ(stats.errors, 1);
+    CHECK_EQ(stats.heaps, 2);
+    spn_packets_unref(packets);
+    tear_down(&rig);
+}
+
+static void test_a_group_is_refused_as_a_whole(void)
+{
+    test_rig rig;
+    int64_t result;
+    set_up(&rig, &defaults);
+    spn_packets *packets = cut(100);
+    spn_heap_reference heaps[5];
+    for (size_t i = 0; i < 5; i++) {
+        heaps[i] = (spn_heap_reference){.packets = packets, .cnt = -1};
+    }
+    CHECK_ERR(spn_sender_send_group(rig.sender, heaps, 5, SPN_GROUP_SERIAL, 1),
+              -EAGAIN);
+    heaps[2].endpoint = 1;
+    CHECK_ERR(spn_sender_send_group(rig.sender, heaps, 4, SPN_GROUP_SERIAL, 1),
+              -EINVAL);
+    CHECK_ERR(spn_sender_send_group(rig.sender, heaps, 0, SPN_GROUP_SERIAL, 1),
+              -EINVAL);
+    CHECK_ERR(spn_sender_send_group(rig.sender, heaps, 1, 2, 1), -EINVAL);
+    CHECK_ERR(spn_sender_submit_group(rig.sender, heaps, 1, -1, 1, 0), -EINVAL);
+    heaps[2].endpoint = 0;
+    CHECK_EQ(
+        spn_sender_submit_group(rig.sender, heaps, 4, SPN_GROUP_SERIAL, 2, 0),
+        0);
+    CHECK_EQ(spn_sender_wait(rig.sender, 2, 10000, &result), 0);
+    CHECK_EQ(result, 4 * spn_packets_total(packets));
+    for (uint64_t cnt = 1; cnt <= 4; cnt++) {
+        check_heap_arrives(&rig, packets, cnt);
+    }
+    spn_sender_stats stats;
+    spn_sender_read_stats(rig.sender, &stats);
+    CHECK_EQ(stats.refused, 5);
+    CHECK_EQ(stats.heaps, 4);
+    spn_packets_unref(packets);
+    tear_down(&rig);
+}
+
+/* The first burst is the first heap and part of the second. */
+static void test_a_group_is_stopped(void)
+{
+    test_rig rig;
+    int64_t result;
+    spn_sender_config config = slow;
+    config.max_heaps = 3;
+    set_up(&rig, &config);
+    spn_packets *packets = cut(2500);
+    spn_heap_reference heaps[] = {
+        {packets, -1, 0}, {packets, -1, 0}, {packets, -1, 0}};
+    CHECK_EQ(spn_sender_send_group(rig.sender, heaps, 3, SPN_GROUP_SERIAL, 1),
+             0);
+    spn_sender_stop(rig.sender);
+    CHECK_EQ(spn_sender_wait(rig.sender, 1, 10000, &result), 0);
+    CHECK_EQ(result, SPN_ESTOPPED);
+    spn_sender_stats stats;
+    spn_sender_read_stats(rig.sender, &stats);
+    CHECK_EQ(stats.heaps, 1);
+    CHECK_EQ(stats.cancelled, 2);
+    spn_packets_unref(packets);
+    tear_down(&rig);
+}
+
 static void test_arguments_are_checked(void)
 {
     test_rig rig;
     set_up(&rig, &defaults);
     spn_packets *packets = cut(100);
-    CHECK_ERR(spn_sender_submit(rig.sender, packets, INT64_C(1) << 40, 0, 0,
-                                false),
+    CHECK_ERR(spn_sender_submit(rig.sender, packets, INT64_C(1) << 40, 0, 0, 0),
               -EINVAL);
-    CHECK_ERR(spn_sender_submit(rig.sender, packets, -1, 1, 0, false),
-              -EINVAL);
+    CHECK_ERR(spn_sender_submit(rig.sender, packets, -1, 1, 0, 0), -EINVAL);
     CHECK_ERR(spn_sender_set_cnt_sequence(rig.sender, 1, 0), -EINVAL);
     spn_send_item item = {.id = 16, .data = material, .length = 80000};
     spn_packets *large;
     CHECK_EQ(spn_packets_new(&item, 1, 40, 70000, false, &large), 0);
-    CHECK_ERR(spn_sender_submit(rig.sender, large, -1, 0, 0, false),
-              -EMSGSIZE);
+    CHECK_ERR(spn_sender_submit(rig.sender, large, -1, 0, 0, 0), -EMSGSIZE);
     spn_packets_unref(large);
     spn_packets_unref(packets);
     int fd = open_socket();
@@ -299,8 +394,7 @@ static void test_arguments_are_checked(void)
               -EINVAL);
     spn_sender_config bad = defaults;
     bad.burst_rate_ratio = 0.5;
-    CHECK_ERR(spn_sender_new(rig.threads, fd, &wrong, 1, &bad, &none),
-              -EINVAL);
+    CHECK_ERR(spn_sender_new(rig.threads, fd, &wrong, 1, &bad, &none), -EINVAL);
     close(fd);
     tear_down(&rig);
 }
@@ -311,13 +405,12 @@ static void test_counts_follow_their_sequence(void)
     int64_t result;
     set_up(&rig, &defaults);
     spn_packets *packets = cut(100);
-    CHECK_EQ(spn_sender_set_cnt_sequence(
-                 rig.sender, (UINT64_C(1) << 40) - 2, 3),
-             0);
+    CHECK_EQ(
+        spn_sender_set_cnt_sequence(rig.sender, (UINT64_C(1) << 40) - 2, 3), 0);
     static const uint64_t expected[] = {(UINT64_C(1) << 40) - 2, 9, 1, 4};
     for (uint64_t i = 0; i < 4; i++) {
         CHECK_EQ(spn_sender_submit(rig.sender, packets, i == 1 ? 9 : -1, 0, i,
-                                   true),
+                                   SIZE_MAX),
                  0);
         CHECK_EQ(spn_sender_wait(rig.sender, i, 10000, &result), 0);
         check_heap_arrives(&rig, packets, expected[i]);
@@ -337,10 +430,10 @@ typedef struct {
 /* By one of the ways that there are; as spn_sender_send. */
 static int64_t submit_somehow(submitter *self, uint64_t token)
 {
-    return token % 3 == 2 ? spn_sender_send(self->sender, self->packets, -1, 0,
-                                            token)
-                          : spn_sender_submit(self->sender, self->packets, -1,
-                                              0, token, token % 3 == 1);
+    return token % 3 == 2
+               ? spn_sender_send(self->sender, self->packets, -1, 0, token)
+               : spn_sender_submit(self->sender, self->packets, -1, 0, token,
+                                   token % 3 == 1 ? SIZE_MAX : 0);
 }
 
 static void *submit_main(void *argument)
@@ -382,8 +475,7 @@ static void run_submitters(const spn_sender_config *config, bool stop)
     spn_packets *packets = cut(30000);
     for (uint64_t i = 0; i < 4; i++) {
         submitters[i] = (submitter){rig.sender, packets, i * 1000, 0};
-        CHECK_EQ(pthread_create(&threads[i], NULL, submit_main,
-                                &submitters[i]),
+        CHECK_EQ(pthread_create(&threads[i], NULL, submit_main, &submitters[i]),
                  0);
     }
     if (stop) {
@@ -426,7 +518,7 @@ static void test_a_signal_ends_the_wait(void)
     sigaction(SIGUSR1, &action, NULL);
     set_up(&rig, &slow);
     spn_packets *packets = cut(5000);
-    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 1, true), 0);
+    CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 1, SIZE_MAX), 0);
     CHECK_EQ(pthread_create(&thread, NULL, signal_main, &self), 0);
     CHECK_ERR(spn_sender_wait(rig.sender, 1, -1, &result), -EINTR);
     CHECK_ERR(spn_sender_flush(rig.sender, -1), -EINTR);
@@ -444,7 +536,7 @@ static void test_a_child_process_is_refused(void)
     spn_packets *packets = cut(100);
     pid_t child = fork();
     if (child == 0) {
-        CHECK_ERR(spn_sender_submit(rig.sender, packets, -1, 0, 1, true),
+        CHECK_ERR(spn_sender_submit(rig.sender, packets, -1, 0, 1, SIZE_MAX),
                   SPN_EFORKED);
         CHECK_ERR(spn_sender_wait(rig.sender, 1, -1, &result), SPN_EFORKED);
         CHECK_ERR(spn_sender_flush(rig.sender, -1), SPN_EFORKED);
@@ -466,6 +558,10 @@ static void test_a_child_process_is_refused(void)
 int main(void)
 {
     test_a_child_process_is_refused();
+    test_an_error_in_a_group(SPN_GROUP_SERIAL);
+    test_an_error_in_a_group(SPN_GROUP_ROUND_ROBIN);
+    test_a_group_is_refused_as_a_whole();
+    test_a_group_is_stopped();
     test_heaps_arrive_in_order(false);
     test_heaps_arrive_in_order(true);
     test_a_heap_may_be_sent_in_the_call(false);

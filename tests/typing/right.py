@@ -29,6 +29,7 @@ async def transmit(threads: pyspin.ThreadPool, heap: pyspin.send.Heap) -> int:
     stream = pyspin.send.asyncio.UdpStream(threads, "239.1.2.3", 8888, config, 0, 1, "127.0.0.1")
     other = pyspin.send.asyncio.UdpStream(threads, [("127.0.0.1", 8888)], config=config, loop=None)
     await other.async_flush()
+    await stream.async_send_heaps([heap])
     return await stream.async_send_heap(heap)
 
 
@@ -71,6 +72,8 @@ def send() -> None:
     group.add_item(None, "x", "", (4,), np.float32)
     group["x"].value = np.zeros(4, np.float32)
     stream.send_heap(group.get_heap())
+    both = [pyspin.send.HeapReference(group.get_heap(), cnt=cnt) for cnt in (3, 5)]
+    print(stream.send_heaps(both, pyspin.send.GroupMode.ROUND_ROBIN) + 1)
 
 
 def show(message: SDPMessage) -> None:

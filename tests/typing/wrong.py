@@ -23,6 +23,8 @@ pyspin.recv.tornado.Stream(3)  # error: arg-type
 pyspin.recv.trio.Stream(threads, ring=pyspin.recv.Ring())  # error: arg-type
 pyspin.recv.twisted.Stream(threads, tag="x")  # error: arg-type
 pyspin.send.asyncio.UdpStream(threads, "localhost", port="x")  # error: arg-type
+pyspin.send.HeapReference(pyspin.send.Heap(), 5)  # error: call-arg
+pyspin.send.UdpStream(threads, "localhost", 1).send_heaps([1])  # error: list-item
 
 
 def on_sdp(message: SDPMessage) -> None: ...

@@ -209,7 +209,7 @@ SEND = [
         "send",
         "bytes_per_second",
         "B/s",
-        ("pyspin", "spead2", "bare"),
+        ("pyspin", "pyspin send_heaps", "spead2", "bare"),
         {"payload": payload, "heap": MIB, "heaps": heaps},
         (above(bound), above(0.9, "bare")),
     )

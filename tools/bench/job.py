@@ -186,12 +186,17 @@ def small(lib, *, way: str, heap: int = 1024, count: int = 200_000) -> dict:
     return {"heaps": heaps, "heaps_per_second": heaps / result["wall"], **result}
 
 
-def send(lib, *, port: int, packet: int, heap: int, heaps: int) -> dict:
-    """Send big heaps as fast as it goes, each made of the same item."""
+def send(lib, *, port: int, packet: int, heap: int, heaps: int, batch: int = 1) -> dict:
+    """Send big heaps as fast as it goes, each made of the same item; `batch` in each call."""
     stream, group = lib.sender(port, packet, heap)
     usage = ready()
-    for _ in range(heaps):
-        stream.send_heap(group.get_heap(descriptors="none", data="all"))
+    if batch == 1:
+        for _ in range(heaps):
+            stream.send_heap(group.get_heap(descriptors="none", data="all"))
+    else:
+        for _ in range(heaps // batch):
+            made = [group.get_heap(descriptors="none", data="all") for _ in range(batch)]
+            stream.send_heaps(made)
     result = usage.read()
     sent = heaps * heap
     return {"bytes": sent, "bytes_per_second": sent / result["wall"], **result}

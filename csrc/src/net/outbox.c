@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "spead/packets.h"
 
 /* ---- lists ---- */
 
@@ -75,9 +76,43 @@ static void free_jobs(spni_jobs *jobs)
 {
     spni_job *job;
     while ((job = spni_jobs_shift(jobs)) != NULL) {
-        spn_packets_unref(job->packets);
-        free(job);
+        spni_job_free(job);
     }
+}
+
+/* ---- jobs ---- */
+
+spni_job *spni_job_new(const spn_heap_reference *heaps, size_t count, int mode,
+                       uint64_t token)
+{
+    spni_job *job = malloc(sizeof *job + count * sizeof *job->members);
+    if (job == NULL) {
+        return NULL;
+    }
+    *job = (spni_job){
+        .token = token,
+        .group = {.mode = mode, .count = count, .members = job->members}};
+    for (size_t i = 0; i < count; i++) {
+        job->members[i] =
+            (spni_member){.packets = heaps[i].packets,
+                          .endpoint = heaps[i].endpoint,
+                          .count = spn_packets_count(heaps[i].packets)};
+        spni_packets_ref(heaps[i].packets);
+    }
+    return job;
+}
+
+void spni_job_free(spni_job *job)
+{
+    for (size_t i = 0; i < job->group.count; i++) {
+        spn_packets_unref(job->members[i].packets);
+    }
+    free(job);
+}
+
+static int64_t result_of(const spni_job *job)
+{
+    return job->error < 0 ? job->error : (int64_t)job->bytes;
 }
 
 /* ---- life ---- */
@@ -167,31 +202,41 @@ static void give_turn_locked(spni_outbox *outbox, bool direct, spni_turn *turn)
     }
 }
 
-static int submit_locked(spni_outbox *outbox, spni_job *job, int64_t cnt)
+static uint64_t take_cnt_locked(spni_outbox *outbox, const spn_packets *packets)
 {
+    uint64_t cnt = spni_packets_wrap_cnt(packets, outbox->next_cnt);
+    outbox->next_cnt += outbox->cnt_step;
+    return cnt;
+}
+
+static int submit_locked(spni_outbox *outbox, spni_job *job,
+                         const spn_heap_reference *heaps)
+{
+    size_t count = job->group.count;
     if (outbox->is_stopped) {
         return SPN_ESTOPPED;
     }
-    if (outbox->in_flight >= outbox->max_heaps) {
-        outbox->stats.refused++;
+    if (count > outbox->max_heaps - outbox->in_flight) {
+        outbox->stats.refused += count;
         return -EAGAIN;
     }
-    job->cnt = (uint64_t)cnt;
-    if (cnt < 0) {
-        job->cnt = spni_packets_wrap_cnt(job->packets, outbox->next_cnt);
-        outbox->next_cnt += outbox->cnt_step;
+    for (size_t i = 0; i < count; i++) {
+        job->members[i].cnt = heaps[i].cnt < 0
+                                  ? take_cnt_locked(outbox, heaps[i].packets)
+                                  : (uint64_t)heaps[i].cnt;
     }
-    outbox->in_flight++;
+    outbox->in_flight += count;
     outbox->submitted++;
     spni_jobs_append(&outbox->incoming, job);
     return 0;
 }
 
-int spni_outbox_submit(spni_outbox *outbox, spni_job *job, int64_t cnt,
-                       bool direct, spni_turn *turn)
+int spni_outbox_submit(spni_outbox *outbox, spni_job *job,
+                       const spn_heap_reference *heaps, bool direct,
+                       spni_turn *turn)
 {
     pthread_mutex_lock(&outbox->lock);
-    int code = submit_locked(outbox, job, cnt);
+    int code = submit_locked(outbox, job, heaps);
     if (code == 0) {
         give_turn_locked(outbox, direct, turn);
     }
@@ -218,7 +263,7 @@ void spni_outbox_finish(spni_outbox *outbox, spni_jobs *jobs,
     outbox->stats.refused = refused;
     if (jobs->first != NULL) {
         for (spni_job *job = jobs->first; job != NULL; job = job->next) {
-            outbox->in_flight--;
+            outbox->in_flight -= job->group.count;
             outbox->completed++;
         }
         spni_jobs_join(&outbox->done, jobs);
@@ -277,12 +322,11 @@ void spni_outbox_stop(spni_outbox *outbox)
 static spn_completion collect_locked(spni_outbox *outbox, spni_job **at)
 {
     spni_job *job = remove_job(&outbox->done, at);
-    spn_completion done = {.token = job->token, .result = job->result};
+    spn_completion done = {.token = job->token, .result = result_of(job)};
     if (outbox->done.first == NULL) {
         spni_event_lower(&outbox->event);
     }
-    spn_packets_unref(job->packets);
-    free(job);
+    spni_job_free(job);
     return done;
 }
 
@@ -291,7 +335,7 @@ int64_t spni_outbox_collect_sent(spni_outbox *outbox, uint64_t token)
     int64_t sent = 0;
     pthread_mutex_lock(&outbox->lock);
     spni_job **at = find_token(&outbox->done, token);
-    if (at != NULL && (*at)->result > 0) {
+    if (at != NULL && (*at)->error == 0) {
         sent = collect_locked(outbox, at).result;
     }
     pthread_mutex_unlock(&outbox->lock);

@@ -11,19 +11,25 @@
 #include <pthread.h>
 
 #include "base/event.h"
-#include "spead/packets.h"
+#include "spead/group.h"
 
-/* A heap in flight. */
+/* A group of heaps in flight, mostly of one. */
 typedef struct spni_job {
     struct spni_job *next;
-    spn_packets *packets;
-    uint64_t cnt;
     uint64_t token;
-    size_t endpoint;
-    size_t built; /* packets of which the writer has been given */
-    size_t sent;  /* packets that the kernel has taken */
-    int64_t result;
+    spni_place built; /* the first packet that the writer has not been given */
+    spni_place sent;  /* the first that the kernel has not taken */
+    size_t ended;     /* heaps that were sent or given up */
+    uint64_t bytes;   /* of those that were sent */
+    int error;        /* the first that a heap met, or 0 */
+    spni_group group;
+    spni_member members[];
 } spni_job;
+
+/* A job with references to the heaps' packets; NULL when memory runs out. */
+spni_job *spni_job_new(const spn_heap_reference *heaps, size_t count, int mode,
+                       uint64_t token);
+void spni_job_free(spni_job *job);
 
 typedef struct {
     spni_job *first;
@@ -48,9 +54,9 @@ typedef struct {
     bool is_stopped; /* also read without the lock, atomically */
     spni_jobs incoming;
     spni_jobs done;
-    size_t in_flight;
+    size_t in_flight; /* heaps */
     size_t max_heaps;
-    uint64_t submitted; /* heaps, ever */
+    uint64_t submitted; /* jobs, ever */
     uint64_t completed;
     uint64_t next_cnt;
     uint64_t cnt_step;
@@ -65,11 +71,13 @@ void spni_outbox_init(spni_outbox *outbox, size_t max_heaps);
 /* Frees what nobody collected. */
 void spni_outbox_fini(spni_outbox *outbox);
 
-/* Accept a job (cnt -1: give it the next) and take the turn for the caller, if
- * wanted, or else the loop, unless somebody has it. 0 and in *turn who has just
- * got it (SPNI_TURN_NOBODY: no change); -EAGAIN; SPN_ESTOPPED. */
-int spni_outbox_submit(spni_outbox *outbox, spni_job *job, int64_t cnt,
-                       bool direct, spni_turn *turn);
+/* Accept a job made of `heaps` (cnt -1: give it the next) and take the turn for
+ * the caller, if wanted, or else the loop, unless somebody has it. 0 and in
+ * *turn who has just got it (SPNI_TURN_NOBODY: no change); -EAGAIN;
+ * SPN_ESTOPPED. */
+int spni_outbox_submit(spni_outbox *outbox, spni_job *job,
+                       const spn_heap_reference *heaps, bool direct,
+                       spni_turn *turn);
 
 /* For whoever has the turn: move what came in to the end of `jobs`. */
 void spni_outbox_take(spni_outbox *outbox, spni_jobs *jobs);
@@ -89,7 +97,7 @@ bool spni_outbox_is_stopped(const spni_outbox *outbox);
 /* Refuse jobs from now on and wait until no caller has the turn. */
 void spni_outbox_stop(spni_outbox *outbox);
 
-/* Collect a heap that has been sent: the bytes. 0 if it is not done or failed,
+/* Collect a job that has been sent: the bytes. 0 if it is not done or failed,
  * and nothing has happened. */
 int64_t spni_outbox_collect_sent(spni_outbox *outbox, uint64_t token);
 

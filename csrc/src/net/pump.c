@@ -24,37 +24,42 @@ void spni_pump_fini(spni_pump *pump)
     spni_udp_writer_free(pump->writer);
 }
 
-static const spni_address *address_of(const spni_pump *pump,
-                                      const spni_job *job)
+static size_t smaller(size_t left, size_t right)
 {
-    return &pump->endpoints[job->endpoint];
+    return left < right ? left : right;
 }
 
-/* Add a job's packets; false when the batch or the allowance is used up. */
-static bool build_job(spni_pump *pump, spni_job *job, uint64_t *allowance)
+/* Add the packets of one heap that follow one another; false when the batch or
+ * the allowance is used up. */
+static bool build_run(spni_pump *pump, spni_job *job, uint64_t *allowance)
 {
-    size_t count = spn_packets_count(job->packets);
+    const spni_member *member = &job->members[job->built.member];
+    const spni_address *to = &pump->endpoints[member->endpoint];
+    size_t run = spni_group_run(&job->group, &job->built), added = 0, length;
     spni_span span;
     spni_cursor cursor;
-    if (job->built == count) {
-        return true;
+    spni_packets_span(member->packets, job->built.packet, &span);
+    spni_packets_seek(member->packets, span.payload_offset, &cursor);
+    while (added < run && *allowance > 0 &&
+           (length = spni_udp_writer_add(pump->writer, member->packets, &span,
+                                         &cursor, member->cnt, to)) > 0) {
+        *allowance -= smaller(length, *allowance);
+        if (++added < run) {
+            spni_packets_advance(member->packets, &span);
+        }
     }
-    spni_packets_span(job->packets, job->built, &span);
-    spni_packets_seek(job->packets, span.payload_offset, &cursor);
-    while (*allowance > 0) {
-        size_t length = spni_udp_writer_add(pump->writer, job->packets, &span,
-                                            &cursor, job->cnt,
-                                            address_of(pump, job));
-        if (length == 0) {
+    spni_group_advance(&job->group, &job->built, added);
+    return added == run;
+}
+
+static bool build_job(spni_pump *pump, spni_job *job, uint64_t *allowance)
+{
+    while (!spni_group_is_over(&job->group, &job->built)) {
+        if (!build_run(pump, job, allowance)) {
             return false;
         }
-        *allowance -= length < *allowance ? length : *allowance;
-        if (++job->built == count) {
-            return true;
-        }
-        spni_packets_advance(job->packets, &span);
     }
-    return false;
+    return true;
 }
 
 static void build(spni_pump *pump, uint64_t allowance)
@@ -66,11 +71,21 @@ static void build(spni_pump *pump, uint64_t allowance)
     }
 }
 
-static void retire_first(spni_pump *pump, int64_t result, spni_jobs *done)
+static void retire_first(spni_pump *pump, spni_jobs *done)
 {
-    spni_job *job = spni_jobs_shift(&pump->queue);
-    job->result = result;
-    spni_jobs_append(done, job);
+    spni_jobs_append(done, spni_jobs_shift(&pump->queue));
+}
+
+/* Go on behind packets that the kernel took, at most a run. */
+static void account_run(spni_pump *pump, spni_job *job, size_t packets)
+{
+    const spni_member *member = &job->members[job->sent.member];
+    if (job->sent.packet + packets == member->count) {
+        pump->stats.heaps++;
+        job->ended++;
+        job->bytes += spn_packets_total(member->packets);
+    }
+    spni_group_advance(&job->group, &job->sent, packets);
 }
 
 /* Attribute what the kernel took to the jobs, in their order. */
@@ -81,14 +96,12 @@ static void account(spni_pump *pump, const spni_sent *sent)
     size_t left = sent->packets;
     while (left > 0) {
         spni_job *job = pump->queue.first;
-        size_t lacking = spn_packets_count(job->packets) - job->sent;
-        if (left < lacking) {
-            job->sent += left;
-            break;
+        size_t run = smaller(spni_group_run(&job->group, &job->sent), left);
+        account_run(pump, job, run);
+        left -= run;
+        if (spni_group_is_over(&job->group, &job->sent)) {
+            retire_first(pump, &done);
         }
-        left -= lacking;
-        pump->stats.heaps++;
-        retire_first(pump, (int64_t)spn_packets_total(job->packets), &done);
     }
     pump->stats.calls++;
     pump->stats.messages += sent->messages;
@@ -96,6 +109,18 @@ static void account(spni_pump *pump, const spni_sent *sent)
     pump->stats.bytes += sent->bytes;
     spni_rate_count(&pump->rate, sent->bytes);
     spni_outbox_finish(pump->outbox, &done, &pump->stats);
+}
+
+/* Give up the heap whose packet is the next. */
+static void give_up_heap(spni_pump *pump, spni_job *job, int error)
+{
+    pump->stats.errors++;
+    job->ended++;
+    job->members[job->sent.member].count = 0;
+    if (job->error == 0) {
+        job->error = error;
+    }
+    spni_group_advance(&job->group, &job->sent, 0);
 }
 
 /* The first packet that was not taken met an error: give up its heap, unless
@@ -107,8 +132,11 @@ static void fail(spni_pump *pump, int error)
     if (spni_udp_writer_clear(pump->writer, error)) {
         pump->stats.gso_refused++;
     } else {
-        pump->stats.errors++;
-        retire_first(pump, error, &done);
+        spni_job *first = pump->queue.first;
+        give_up_heap(pump, first, error);
+        if (spni_group_is_over(&first->group, &first->sent)) {
+            retire_first(pump, &done);
+        }
     }
     for (spni_job *job = pump->queue.first; job != NULL; job = job->next) {
         job->built = job->sent;
@@ -158,8 +186,12 @@ void spni_pump_cancel(spni_pump *pump)
     spni_jobs_init(&done);
     spni_outbox_take(pump->outbox, &pump->queue);
     while (pump->queue.first != NULL) {
-        pump->stats.cancelled++;
-        retire_first(pump, SPN_ESTOPPED, &done);
+        spni_job *job = pump->queue.first;
+        pump->stats.cancelled += job->group.count - job->ended;
+        if (job->error == 0) {
+            job->error = SPN_ESTOPPED;
+        }
+        retire_first(pump, &done);
     }
     spni_outbox_finish(pump->outbox, &done, &pump->stats);
 }

@@ -164,43 +164,60 @@ destroy_sender:
 
 /* ---- the outbox' face ---- */
 
-static int check_job(const spn_sender *sender, const spn_packets *packets,
-                     int64_t cnt, size_t endpoint)
+static int check_heap(const spn_sender *sender, const spn_heap_reference *heap)
 {
-    if (is_forked(sender)) {
-        return SPN_EFORKED;
-    }
-    if (endpoint >= sender->endpoint_count ||
-        (cnt >= 0 && spni_packets_check_cnt(packets, (uint64_t)cnt) < 0)) {
+    if (heap->endpoint >= sender->endpoint_count ||
+        (heap->cnt >= 0 &&
+         spni_packets_check_cnt(heap->packets, (uint64_t)heap->cnt) < 0)) {
         return -EINVAL;
     }
     /* No packet is longer than the first. */
-    if (spn_packets_length(packets, 0) > SPNI_UDP_MAX_PACKET) {
+    if (spn_packets_length(heap->packets, 0) > SPNI_UDP_MAX_PACKET) {
         return -EMSGSIZE;
     }
     return 0;
 }
 
-static int submit(spn_sender *sender, spn_packets *packets, int64_t cnt,
-                  size_t endpoint, uint64_t token, bool direct,
+/* Check a group and measure it: 0 and its bytes, or why it is refused. */
+static int check_group(const spn_sender *sender,
+                       const spn_heap_reference *heaps, size_t count, int mode,
+                       size_t *bytes)
+{
+    if (is_forked(sender)) {
+        return SPN_EFORKED;
+    }
+    if (count == 0 || !spni_group_is_mode(mode)) {
+        return -EINVAL;
+    }
+    *bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        int code = check_heap(sender, &heaps[i]);
+        if (code < 0) {
+            return code;
+        }
+        *bytes += spn_packets_total(heaps[i].packets);
+    }
+    return 0;
+}
+
+static int submit(spn_sender *sender, const spn_heap_reference *heaps,
+                  size_t count, int mode, uint64_t token, size_t direct,
                   uint64_t spin_ns)
 {
-    int code = check_job(sender, packets, cnt, endpoint);
+    size_t bytes;
+    int code = check_group(sender, heaps, count, mode, &bytes);
     if (code < 0) {
         return code;
     }
-    spni_job *job = malloc(sizeof *job);
+    spni_job *job = spni_job_new(heaps, count, mode, token);
     if (job == NULL) {
         return -ENOMEM;
     }
-    *job = (spni_job){
-        .packets = packets, .token = token, .endpoint = endpoint};
-    spni_packets_ref(packets);
     spni_turn turn;
-    code = spni_outbox_submit(&sender->outbox, job, cnt, direct, &turn);
+    code = spni_outbox_submit(&sender->outbox, job, heaps, bytes <= direct,
+                              &turn);
     if (code < 0) {
-        spn_packets_unref(packets);
-        free(job);
+        spni_job_free(job);
         return code;
     }
     if (turn == SPNI_TURN_CALLER) {
@@ -211,26 +228,42 @@ static int submit(spn_sender *sender, spn_packets *packets, int64_t cnt,
     return 0;
 }
 
-int spn_sender_submit(spn_sender *sender, spn_packets *packets, int64_t cnt,
-                      size_t endpoint, uint64_t token, bool direct)
+int spn_sender_submit_group(spn_sender *sender, const spn_heap_reference *heaps,
+                            size_t count, int mode, uint64_t token,
+                            size_t direct)
 {
-    return submit(sender, packets, cnt, endpoint, token, direct, 0);
+    return submit(sender, heaps, count, mode, token, direct, 0);
 }
 
-int spn_sender_wait(spn_sender *sender, uint64_t token, int timeout_ms,
-                    int64_t *result)
+int spn_sender_submit(spn_sender *sender, spn_packets *packets, int64_t cnt,
+                      size_t endpoint, uint64_t token, size_t direct)
 {
-    return is_forked(sender) ? SPN_EFORKED
-                             : spni_outbox_wait(&sender->outbox, token,
-                                                timeout_ms, result);
+    spn_heap_reference heap = {packets, cnt, endpoint};
+    return submit(sender, &heap, 1, SPN_GROUP_SERIAL, token, direct, 0);
+}
+
+int64_t spn_sender_send_group(spn_sender *sender,
+                              const spn_heap_reference *heaps, size_t count,
+                              int mode, uint64_t token)
+{
+    int code =
+        submit(sender, heaps, count, mode, token, SIZE_MAX, DIRECT_SPIN_NS);
+    return code < 0 ? code : spni_outbox_collect_sent(&sender->outbox, token);
 }
 
 int64_t spn_sender_send(spn_sender *sender, spn_packets *packets, int64_t cnt,
                         size_t endpoint, uint64_t token)
 {
-    int code = submit(sender, packets, cnt, endpoint, token, true,
-                      DIRECT_SPIN_NS);
-    return code < 0 ? code : spni_outbox_collect_sent(&sender->outbox, token);
+    spn_heap_reference heap = {packets, cnt, endpoint};
+    return spn_sender_send_group(sender, &heap, 1, SPN_GROUP_SERIAL, token);
+}
+
+int spn_sender_wait(spn_sender *sender, uint64_t token, int timeout_ms,
+                    int64_t *result)
+{
+    return is_forked(sender)
+               ? SPN_EFORKED
+               : spni_outbox_wait(&sender->outbox, token, timeout_ms, result);
 }
 
 int spn_sender_flush(spn_sender *sender, int timeout_ms)
@@ -241,9 +274,8 @@ int spn_sender_flush(spn_sender *sender, int timeout_ms)
 
 int spn_sender_try_pop(spn_sender *sender, spn_completion *out, int count)
 {
-    return is_forked(sender)
-               ? SPN_EFORKED
-               : spni_outbox_try_pop(&sender->outbox, out, count);
+    return is_forked(sender) ? SPN_EFORKED
+                             : spni_outbox_try_pop(&sender->outbox, out, count);
 }
 
 int spn_sender_fd(spn_sender *sender)
