@@ -71,6 +71,17 @@ def test_several_readers_of_one_stream(stream: pyspin.recv.Stream) -> None:
     assert stream.get(timeout=30).received_length == 3000
 
 
+def test_busy_poll_is_in_seconds(stream: pyspin.recv.Stream) -> None:
+    so_busy_poll = 46  # <asm-generic/socket.h>, in microseconds; the socket module lacks it
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+        try:
+            own.setsockopt(socket.SOL_SOCKET, so_busy_poll, 1)
+        except OSError as error:
+            pytest.skip(f"the kernel refuses SO_BUSY_POLL: {error}")
+        stream.add_udp_reader(0, bind_hostname="127.0.0.1", socket=own, busy_poll=50e-6)
+        assert own.getsockopt(socket.SOL_SOCKET, so_busy_poll) == 50
+
+
 def test_the_callers_own_socket_keeps_its_options(stream: pyspin.recv.Stream) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -75,10 +75,25 @@ def test_a_small_heap_is_sent_in_the_call(pool, run):
 
 def test_leaving_the_block_waits_for_what_is_in_flight(pool, run):
     async def main(sock):
-        async with UdpStream(pool, *sock.getsockname()) as stream:
-            future = stream.async_send_heap(make_heap())
-        assert future.done()
-        check_arrives(sock, make_heap(), 1)
+        config = StreamConfig(rate=1e6, burst_size=4000)
+        async with UdpStream(pool, *sock.getsockname(), config) as stream:
+            future = stream.async_send_heap(make_heap(20000))
+            assert not future.done()
+        assert await future > 20000
+        check_arrives(sock, make_heap(20000), 1)
+
+    with receiver() as sock:
+        run(main(sock))
+
+
+def test_a_block_that_raises_gives_up_what_is_in_flight(pool, run):
+    async def main(sock):
+        with pytest.raises(ZeroDivisionError):
+            async with UdpStream(pool, *sock.getsockname(), SLOW) as stream:
+                future = stream.async_send_heap(make_heap(20000))
+                raise ZeroDivisionError
+        with pytest.raises(Stopped):
+            await future
 
     with receiver() as sock:
         run(main(sock))
