@@ -71,6 +71,25 @@ def test_several_readers_of_one_stream(stream: pyspin.recv.Stream) -> None:
     assert stream.get(timeout=30).received_length == 3000
 
 
+def test_what_a_full_socket_buffer_costs_is_counted() -> None:
+    with pyspin.recv.Stream(pyspin.ThreadPool(), ring_heaps=1) as stream:
+        port = bind(stream, buffer_size=4096)
+        send(small_heaps(1000), port)  # the ring is full, so nobody reads what comes after
+        # The kernel tells of a loss with a datagram that comes later.
+        last = small_heaps(1, 5000)
+        sent = 1000
+        cnt = 0
+        while cnt != 5000:
+            try:
+                cnt = stream.get(timeout=0.1).cnt
+            except pyspin.Empty:
+                send(last, port)
+                sent += 1
+        stats = stream.stats
+    assert stats.kernel_drops > 0
+    assert 1001 <= stats.datagrams + stats.kernel_drops <= sent
+
+
 def test_busy_poll_is_in_seconds(stream: pyspin.recv.Stream) -> None:
     so_busy_poll = 46  # <asm-generic/socket.h>, in microseconds; the socket module lacks it
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
