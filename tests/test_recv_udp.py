@@ -71,6 +71,18 @@ def test_several_readers_of_one_stream(stream: pyspin.recv.Stream) -> None:
     assert stream.get(timeout=30).received_length == 3000
 
 
+@pytest.mark.parametrize("contiguous_only", [True, False])
+def test_a_users_stop_drops_and_counts_partial_heaps(contiguous_only: bool) -> None:
+    stream = pyspin.recv.Stream(pyspin.ThreadPool(), contiguous_only=contiguous_only)
+    send([p.data_packet(cnt, b"abcd", 0, 8) for cnt in (1, 2, 3)], bind(stream))
+    wait_until(lambda: stream.stats.packets == 3)
+    assert stream.stats.heaps == 0
+    stream.stop()
+    stats = stream.stats
+    assert (stats.heaps, stats.incomplete_heaps_flushed, stats.heaps_dropped_stop) == (3, 3, 3)
+    assert list(stream) == []
+
+
 def test_what_a_full_socket_buffer_costs_is_counted() -> None:
     with pyspin.recv.Stream(pyspin.ThreadPool(), ring_heaps=1) as stream:
         port = bind(stream, buffer_size=4096)
