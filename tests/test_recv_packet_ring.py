@@ -12,6 +12,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import frames as f
@@ -99,28 +100,50 @@ def test_same_counters_as_the_udp_reader() -> None:
         b"",
     ]
     traffic = good[:31] + bad + good[30:]
+    heaps, counters = _through("ring", traffic)
+    assert (heaps, counters) == _through("udp", traffic)
+    assert len(heaps) == 20
+    assert counters["rejected_oversize"] == 1
+    assert counters["refused_duplicate"] == 1
+    assert counters["rejected_short"] == 2  # the empty one too
+
+
+@needs_packet_sockets
+@pytest.mark.parametrize("seed", range(4))
+def test_same_counters_as_the_udp_reader_of_hostile_packets(seed: int) -> None:
+    """Packets of several heaps in any order, some twice, some damaged, some cut."""
+    random = Random(seed)
+    good = [packet for cnt in range(40) for packet in _heap(cnt, 200, 80)]
+    traffic = random.sample(good, len(good))
+    for _ in range(40):
+        packet = bytearray(random.choice(good))
+        packet[random.randrange(60)] ^= 1 << random.randrange(8)
+        cut = random.choice([len(packet), random.randrange(len(packet))])
+        traffic.insert(random.randrange(len(traffic)), bytes(packet[:cut]))
+    traffic += random.choices(traffic, k=10)
+    heaps, counters = _through("ring", traffic)
+    assert (heaps, counters) == _through("udp", traffic)
+    assert heaps
+    assert sum(counters[name] for name in counters if name.startswith("rejected_")) > 0
+    assert sum(counters[name] for name in counters if name.startswith("refused_")) > 0
+
+
+def _through(kind: str, traffic: list[bytes]) -> tuple[dict[int, bytes], dict[str, int]]:
+    """Return the heaps and the counters of a reader of the kind."""
     stop = p.data_packet(1000, b"", 0, 0, [p.immediate(p.STREAM_CTRL, p.STREAM_STOP)])
-    results = []
-    for kind in ("udp", "ring"):
-        with pyspin.recv.Stream(pyspin.ThreadPool(), max_heaps=64, ring_heaps=256) as stream:
-            if kind == "udp":
-                port = bind(stream, max_size=2000)
-            else:
-                port = free_port()
-                stream.add_packet_ring_reader("lo", port, max_size=2000, **SMALL)
-            send([*traffic, stop], port)
-            heaps = {heap.cnt: bytes(heap.get_items()[0]) for heap in stream}
-            results.append((heaps, _comparable(stream.stats)))
-    assert results[0][0] == results[1][0]
-    assert len(results[0][0]) == 20
-    assert results[0][1] == results[1][1]
-    assert results[1][1]["rejected_oversize"] == 1
-    assert results[1][1]["refused_duplicate"] == 1
-    assert results[1][1]["rejected_short"] == 2  # the empty one too
+    with pyspin.recv.Stream(pyspin.ThreadPool(), max_heaps=64, ring_heaps=256) as stream:
+        if kind == "udp":
+            port = bind(stream, max_size=2000)
+        else:
+            port = free_port()
+            stream.add_packet_ring_reader("lo", port, max_size=2000, **SMALL)
+        send([*traffic, stop], port)
+        heaps = {heap.cnt: b"".join(map(bytes, heap.get_items())) for heap in stream}
+        return heaps, _comparable(stream.stats)
 
 
-def _heap(cnt: int) -> list[bytes]:
-    return p.heap_packets(cnt, bytes([cnt]) * 2000, [p.addressed(0x1000, 0)], size=800)
+def _heap(cnt: int, size: int = 2000, packet: int = 800) -> list[bytes]:
+    return p.heap_packets(cnt, bytes([cnt]) * size, [p.addressed(0x1000, 0)], size=packet)
 
 
 def _comparable(stats: Any) -> dict[str, int]:
