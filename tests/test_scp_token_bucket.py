@@ -6,9 +6,12 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from decimal import Decimal
+from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pyspin.connections import TokenBucket, token_bucket
@@ -177,7 +180,7 @@ def test_a_very_slow_bucket_can_be_waited_for(clock: Clock) -> None:
 @pytest.mark.parametrize("tokens", [81, 1e9, math.inf, math.nan, -1])
 def test_what_it_cannot_hold_is_an_error(clock: Clock, tokens: float, block: bool) -> None:
     bucket = TokenBucket(80, 0.5)
-    with pytest.raises(ValueError, match="tokens must be in"):
+    with pytest.raises(ValueError, match=r"tokens must be (in|finite)"):
         bucket.consume(tokens, block)
     assert bucket.tokens == 80
 
@@ -237,3 +240,23 @@ def test_tasks_wait_without_blocking() -> None:
 def test_too_much_is_an_error_for_tasks_too() -> None:
     with pytest.raises(ValueError, match="tokens must be in"):
         asyncio.run(TokenBucket(1, 1).consume_async(2))
+
+
+@pytest.mark.parametrize("kind", [Decimal, Fraction, np.float32, np.int64])
+def test_any_kind_of_number_will_do(clock: Clock, kind: Any) -> None:
+    bucket = TokenBucket(kind(8), kind(4))
+    assert bucket.consume(kind(8), block=False)
+    assert not bucket.consume(kind(8), block=False)
+    assert bucket.consume(kind(2))
+    assert clock.sleeps == [0.5]
+    clock.now += 1
+    assert asyncio.run(bucket.consume_async(kind(4)))
+    assert bucket.tokens == 0
+
+
+def test_an_array_is_no_number() -> None:
+    amounts: Any = np.array([1, 2])
+    with pytest.raises(TypeError, match="tokens must be a number, not"):
+        TokenBucket(5, 1).consume(amounts)
+    with pytest.raises(TypeError, match="tokens must be a number, not"):
+        asyncio.run(TokenBucket(5, 1).consume_async(amounts))

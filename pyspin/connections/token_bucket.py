@@ -72,11 +72,11 @@ class TokenBucket:
             if 0 <= tokens <= balance and tokens <= capacity:
                 self._balance = balance - tokens
                 return True
-        except TypeError:
-            pass
+        except (TypeError, ValueError):
+            pass  # no number, or of a kind that floats do not mix with
         self._balance = balance
-        self._check(tokens)
-        if not block or not self._rate:
+        tokens = self._checked(tokens)
+        if tokens > balance and not (block and self._rate):
             return False
         while (wait := self._take_or_wait(tokens)) > 0:
             time.sleep(min(wait, _SLEEP_MAX))
@@ -84,7 +84,7 @@ class TokenBucket:
 
     async def consume_async(self, tokens: float) -> bool:
         """Take `tokens` out, as `consume` does, while the event loop of asyncio goes on."""
-        self._check(tokens)
+        tokens = self._checked(tokens)
         self._refill()
         if tokens > self._balance and not self._rate:
             return False
@@ -92,13 +92,11 @@ class TokenBucket:
             await asyncio.sleep(min(wait, _SLEEP_MAX))
         return True
 
-    def _check(self, tokens: float) -> None:
-        try:
-            fits = 0 <= tokens <= self._capacity
-        except TypeError:
-            raise TypeError(f"tokens must be a number, not {tokens!r}") from None
-        if not fits:
-            raise ValueError(f"tokens must be in 0..{self._capacity:g}, not {tokens}")
+    def _checked(self, tokens: float) -> float:
+        amount = number("tokens", tokens)
+        if not 0 <= amount <= self._capacity:
+            raise ValueError(f"tokens must be in 0..{self._capacity:g}, not {tokens!r}")
+        return amount
 
     def _refill(self) -> float:
         now = monotonic()
