@@ -149,6 +149,11 @@ def test_what_cannot_be_used_is_named(kind: str, peer: Peer) -> None:
             SCPRequestPipeLine(client.over, token_bucket="x")  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="error_callback must be callable, not None"):
             client.pipeline.send_request(ReadMemory((0, 0, 0), 0x60000000, 4), client.take, bad)
+        bad = "x"
+        with pytest.raises(TypeError, match="callback must be callable or None, not 'x'"):
+            client.pipeline.send_request(ReadMemory((0, 0, 0), 0x60000000, 4), bad, print)
+        with pytest.raises(TypeError, match="request must be an SCP request, not 'x'"):
+            client.pipeline.send_request(bad, client.take, client.complain)
         client.pipeline.finish()
         assert client.answers == client.errors == []
 

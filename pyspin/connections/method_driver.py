@@ -108,6 +108,8 @@ class MethodDriver(Deliverer):
                 raise ValueError(f"a request must have 26 to 282 bytes, not {len(data)}")
         except BaseException:
             self._forget(sequence)
+            if not hasattr(request, "scp_request_header"):
+                raise TypeError(f"request must be an SCP request, not {request!r}") from None
             raise
         record = (request, callback, error_callback, data)
         if code & _HELD:

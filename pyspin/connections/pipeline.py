@@ -90,6 +90,8 @@ class SCPRequestPipeLine:
         closed, SpinnakerIOError if 32 767 requests are in progress over it, ForkedError in a child
         of the process that made the pipeline; exceptions of error callbacks pass through.
         """
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback must be callable or None, not {callback!r}")
         if not callable(error_callback):
             raise TypeError(f"error_callback must be callable, not {error_callback!r}")
         if self._bucket is not None:

@@ -79,6 +79,8 @@ class SCAMPConnection(SDPConnection, AbstractSCPConnection):
         if render is not None:
             data: bytes = render(x, y)
             return data
+        if not hasattr(scp_request, "sdp_header"):
+            raise TypeError(f"scp_request must be an SCP request, not {scp_request!r}")
         scp_request.sdp_header.update_for_send(x, y)
         return PAD + scp_request.bytestring
 
