@@ -82,6 +82,7 @@ class Peer:
         self.port: int = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.client: tuple[str, int] | None = None
+        self._has_caught_up = threading.Event()
 
     def obey(self, request: Request) -> list[bytes]:
         """Do what a healthy board does."""
@@ -101,12 +102,23 @@ class Peer:
         assert self.client is not None
         self._socket.sendto(data, self.client)
 
+    def count(self) -> int:
+        """Return how many requests have been sent so far, after taking them all in."""
+        self._has_caught_up.clear()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as marker:
+            marker.sendto(b"mark", ("127.0.0.1", self.port))
+        assert self._has_caught_up.wait(60)
+        return len(self.requests)
+
     def _serve(self) -> None:
         try:
             while True:
                 data, client = self._socket.recvfrom(2048)
                 if data == b"end":
                     return
+                if data == b"mark":
+                    self._has_caught_up.set()
+                    continue
                 self.client = client
                 request = Request(data, len(self.requests))
                 self.requests.append(request)

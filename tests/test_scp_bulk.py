@@ -210,7 +210,7 @@ def test_a_silent_board_is_a_timeout(peer: Peer, connection: SCAMPConnection) ->
     bulk.read(connection, 0, 0, peer.base, 512)
     with pytest.raises(SpinnakerTimeoutError):
         bulk.run()
-    assert len(peer.requests) == 4
+    assert peer.count() == 4
 
 
 def test_nobody_listening_is_reported_as_such() -> None:

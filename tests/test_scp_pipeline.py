@@ -214,7 +214,7 @@ def test_a_silent_peer_is_a_timeout_of_each_request(kind: str) -> None:
             assert isinstance(error, SpinnakerTimeoutError)
             assert isinstance(error, TimeoutError)
             assert trace is not None
-        assert len(peer.requests) == 9
+        assert peer.count() == 9
         assert client.pipeline.n_timeouts == 9
         assert client.pipeline.n_resent == 6
 
@@ -229,7 +229,7 @@ def test_retry_codes_to_the_end_are_told(kind: str) -> None:
         ((_, error, _, _),) = client.errors
         assert isinstance(error, SpinnakerIOError)
         assert "RC_P2P_NOREPLY" in str(error)
-        assert len(peer.requests) == 2
+        assert peer.count() == 2
 
 
 def test_a_lost_request_is_overtaken_by_three(kind: str, peer: Peer) -> None:

@@ -93,7 +93,7 @@ def test_silence_is_a_timeout(connection: Any, read: Any, peer: Peer) -> None:
     pipeline.finish()
     assert len(errors) == 4
     assert all(isinstance(it[1], TimeoutError) for it in errors)
-    assert len(peer.requests) == 8
+    assert peer.count() == 8
 
 
 def test_undefined_codes_and_runts_harm_nobody_else(connection: Any, read: Any, peer: Peer) -> None:
