@@ -12,7 +12,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import length_hint
 from typing import Any
 
 logger = logging.getLogger("pyspin.connections")
@@ -30,11 +31,12 @@ def is_worth_logging(count: int) -> bool:
 class Lane:
     """The messages that wait for one callback."""
 
-    __slots__ = ("batches", "callback", "is_ready", "length")
+    __slots__ = ("at_work", "batches", "callback", "is_ready", "length")
 
     def __init__(self, callback: Callback) -> None:
         self.callback = callback
         self.batches: deque[Sequence[Any]] = deque()
+        self.at_work: list[Iterator[Any]] = []  # the batches that threads are busy with
         self.length = 0
         self.is_ready = False
 
@@ -48,6 +50,10 @@ class Lane:
             if not self.batches[0]:
                 self.batches.popleft()
         return batch
+
+    def remaining(self) -> int:
+        """Return how many messages the callback has not been called with, to the message."""
+        return sum(map(len, self.batches)) + sum(map(length_hint, self.at_work))
 
 
 class Delivery:
@@ -80,6 +86,12 @@ class Delivery:
         """How many messages wait in the fullest lane."""
         with self._lock:
             return max((lane.length for lane in self._lanes), default=0)
+
+    @property
+    def n_undelivered(self) -> int:
+        """How many messages were dropped by `close`, in all lanes together."""
+        with self._lock:
+            return sum(lane.remaining() for lane in self._lanes) if self._is_abandoned else 0
 
     def start(self) -> None:
         """Start the threads."""
@@ -116,11 +128,11 @@ class Delivery:
 
     def _work(self) -> None:
         while (work := self._next()) is not None:
-            lane, batch = work
+            lane, batch, count = work
             self._call(lane.callback, batch)
-            self._done(lane, len(batch))
+            self._done(lane, batch, count)
 
-    def _next(self) -> tuple[Lane, Sequence[Any]] | None:
+    def _next(self) -> tuple[Lane, Iterator[Any], int] | None:
         with self._lock:
             while not self._ready and not self._is_abandoned:
                 if self._is_finished and not self._is_busy():
@@ -129,17 +141,22 @@ class Delivery:
             if self._is_abandoned:
                 return None
             lane = self._ready.popleft()
-            batch = lane.take(self._share)
+            messages = lane.take(self._share)
+            batch = iter(messages)
+            lane.at_work.append(batch)
             if not self._is_ordered:
                 lane.is_ready = False
                 self._make_ready(lane)
-            return lane, batch
+            return lane, batch, len(messages)
 
     def _is_busy(self) -> bool:
         return any(lane.batches for lane in self._lanes)
 
-    def _done(self, lane: Lane, count: int) -> None:
+    def _done(self, lane: Lane, batch: Iterator[Any], count: int) -> None:
         with self._lock:
+            if self._is_abandoned:
+                return
+            lane.at_work.remove(batch)
             was_over = lane.length > self._max_backlog
             lane.length -= count
             if self._is_ordered:
@@ -150,11 +167,10 @@ class Delivery:
             if self._is_finished and lane.length == 0:
                 self._has_work.notify_all()
 
-    def _call(self, callback: Callback, batch: Sequence[Any]) -> None:
-        rest = iter(batch)
+    def _call(self, callback: Callback, batch: Iterator[Any]) -> None:
         while True:
             try:
-                for message in rest:
+                for message in batch:
                     callback(message)
                     if self._is_abandoned:
                         return
@@ -175,11 +191,8 @@ class Delivery:
             self._is_finished = True
             self._has_work.notify_all()
 
-    def close(self, deadline: float) -> int:
-        """Finish, wait until a deadline on the monotonic clock, and drop what then remains.
-
-        Return how many messages were dropped, in all lanes together.
-        """
+    def close(self, deadline: float) -> None:
+        """Finish, wait until a deadline on the monotonic clock, and drop what then remains."""
         self.finish()
         for thread in self._threads:
             if thread.ident is not None:
@@ -188,4 +201,3 @@ class Delivery:
             self._is_abandoned = True
             self._has_work.notify_all()
             self._has_room.notify()
-            return sum(lane.length for lane in self._lanes)

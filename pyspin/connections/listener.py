@@ -76,6 +76,9 @@ class ConnectionListener(threading.Thread, Generic[T]):
         max_backlog: int = _MAX_BACKLOG,
         buffer_size: int = _BUFFER_SIZE,
     ) -> None:
+        for method in "get_receive_method", "is_ready_to_receive":
+            if not hasattr(connection, method):
+                raise TypeError(f"connection must have {method}, not be {connection!r}")
         n_threads = integer("n_processes", n_processes, 1, _MAX_THREADS)
         max_backlog = integer("max_backlog", max_backlog, 1, sys.maxsize)
         name = f"listener of {connection}"
@@ -85,7 +88,6 @@ class ConnectionListener(threading.Thread, Generic[T]):
         self._buffer_size = integer("buffer_size", buffer_size, _MIN_BUFFER_SIZE, sys.maxsize)
         self._delivery = Delivery(n_threads, ordered, max_backlog, name)
         self._n_messages = 0
-        self._n_undelivered = 0
         self._failure: Exception | None = None
         self._process = os.getpid()
         self._lock = threading.Lock()  # the next two
@@ -158,11 +160,11 @@ class ConnectionListener(threading.Thread, Generic[T]):
         if threading.current_thread() is self or self._delivery.has_current_thread():
             return
         self.join(self._wait)
-        self._n_undelivered = self._delivery.close(deadline)
+        self._delivery.close(deadline)
         if self.is_alive():
             logger.warning("%s has not ended yet: it waits in its connection", self.name)
-        if self._n_undelivered:
-            logger.warning("%s dropped %d messages", self.name, self._n_undelivered)
+        if self.n_undelivered:
+            logger.warning("%s dropped %d messages", self.name, self.n_undelivered)
 
     def __enter__(self) -> Self:
         return self
@@ -199,7 +201,7 @@ class ConnectionListener(threading.Thread, Generic[T]):
     @property
     def n_undelivered(self) -> int:
         """How many calls of callbacks `close` has dropped."""
-        return self._n_undelivered
+        return self._delivery.n_undelivered
 
     @property
     def n_kernel_drops(self) -> int:
