@@ -273,6 +273,11 @@ static void test_a_retry_code_parks_one_and_not_the_others(void)
     reply((uint16_t)first, SPNI_RC_P2P_BUSY, 0);
     uint64_t due = spni_window_deadline_locked(window);
     CHECK_EQ(due, now + 100 * MS);
+    /* told twice it waits no longer */
+    now += 50 * MS;
+    reply((uint16_t)first, SPNI_RC_P2P_BUSY, 0);
+    CHECK_EQ(stats().ignored_late, 1);
+    CHECK_EQ(spni_window_deadline_locked(window), due);
     /* the channel is free for another meanwhile */
     int second = submit(2, SPNI_CMD_READ);
     CHECK(second >= 0);
@@ -310,6 +315,67 @@ static void test_retry_codes_use_up_the_retries(void)
     CHECK_EQ(done.code, SPNI_RC_P2P_NOREPLY);
     CHECK_EQ(done.attempts, 11);
     CHECK_EQ(stats().timeouts, 0);
+    close_window();
+}
+
+static void test_pauses_grow_to_a_second_or_so(void)
+{
+    open_window(1, 0);
+    int sequence = submit(1, SPNI_CMD_READ);
+    uint64_t pause = 0;
+    transmit(NULL);
+    for (int i = 0; i < 10; i++) {
+        uint64_t told = now;
+        reply((uint16_t)sequence, SPNI_RC_P2P_BUSY, 0);
+        while (transmit(NULL) == 0) {
+            now = spni_window_deadline_locked(window);
+            spni_window_tick_locked(window, now);
+        }
+        uint64_t next = now - told;
+        CHECK(pause == 0 || next * 2 == pause * 3 || next == pause);
+        pause = next;
+    }
+    CHECK(pause >= 1000 * MS && pause <= 1500 * MS);
+    close_window();
+}
+
+/* How many of eight requests may fly after this. */
+static int fly(void)
+{
+    for (int i = 0; i < 8; i++)
+        submit(0, SPNI_CMD_READ);
+    return transmit(NULL);
+}
+
+static void test_a_silence_makes_no_window_smaller(void)
+{
+    uint16_t sent[256];
+    open_window(8, 7);
+    CHECK_EQ(fly(), 8);
+    now += TIMEOUT;
+    spni_window_tick_locked(window, now);
+    CHECK_EQ(transmit(sent), 8);
+    CHECK_EQ(stats().timeouts, 8);
+    for (int i = 0; i < 8; i++)
+        answer(sent[i]);
+    CHECK_EQ(fly(), 8);
+    close_window();
+}
+
+static void test_a_loss_makes_the_window_smaller_once(void)
+{
+    int sequence[4];
+    open_window(8, 7);
+    for (int i = 0; i < 4; i++)
+        sequence[i] = submit(0, i == 0 ? 24 : SPNI_CMD_READ);
+    transmit(NULL);
+    now += TIMEOUT / 2;
+    for (int i = 1; i < 4; i++)
+        answer(sequence[i]); /* overtaken: one smaller */
+    now += TIMEOUT / 2;
+    spni_window_tick_locked(window, now); /* and out of time */
+    CHECK_EQ(stats().timeouts, 1);
+    CHECK_EQ(fly(), 7);
     close_window();
 }
 
@@ -685,6 +751,34 @@ static void test_what_a_driver_does_not_repeat_waits_for_its_timeout(void)
     close_window();
 }
 
+static void test_what_was_told_to_wait_is_not_repeated(void)
+{
+    uint16_t again[4];
+    uint64_t wait_ns;
+    open_window(8, 7);
+    uint16_t lost = overtake_first();
+    CHECK_EQ(spn_window_doubt(window), lost);
+    CHECK_EQ(spn_window_match(window, now, lost, SPNI_RC_P2P_BUSY),
+             SPN_WINDOW_DUE);
+    spn_window_repeat(window, lost);
+    CHECK_EQ(spn_window_step(window, now, again, 4, &wait_ns), 0);
+    CHECK_EQ(wait_ns, 100 * MS);
+    close_window();
+}
+
+static void test_what_has_no_retries_left_is_not_repeated(void)
+{
+    uint16_t again[4];
+    uint64_t wait_ns;
+    open_window(8, 7);
+    window->config.retries = 0;
+    uint16_t lost = overtake_first();
+    CHECK_EQ(spn_window_doubt(window), lost);
+    spn_window_repeat(window, lost);
+    CHECK_EQ(spn_window_step(window, now, again, 4, &wait_ns), 0);
+    close_window();
+}
+
 static void test_a_window_repeats_only_its_own(void)
 {
     uint16_t again[4];
@@ -880,21 +974,29 @@ static void test_a_probe_resends_the_oldest_after_a_silence(void)
     answer(sequence);
     only();
     submit(0, 24);
-    sequence = submit(0, SPNI_CMD_READ);
-    submit(0, SPNI_CMD_READ);
+    const int reads[2] = {submit(0, SPNI_CMD_READ), submit(0, SPNI_CMD_READ)};
     transmit(NULL);
     uint64_t began = now;
-    for (int i = 0; i < 3; i++) {
+    /* Three times each, in turn, one at a time. */
+    for (int i = 0; i < 6; i++) {
+        uint64_t last = now;
         while (transmit(sent) == 0) {
             now = spni_window_deadline_locked(window);
             spni_window_tick_locked(window, now);
         }
-        CHECK(now - began >= 20 * MS && now - began < 300 * MS);
+        CHECK_EQ(sent[0], reads[i % 2]);
+        CHECK(now - last >= 20 * MS && now - last < 100 * MS);
         CHECK_EQ(stats().resent_probe, i + 1);
         CHECK_EQ(transmit(sent), 0);
     }
     CHECK_EQ(stats().timeouts, 0);
-    answer(sequence);
+    while (stats().timeouts == 0) {
+        now = spni_window_deadline_locked(window);
+        spni_window_tick_locked(window, now);
+    }
+    CHECK_EQ(now, began + TIMEOUT);
+    CHECK_EQ(stats().resent_probe, 6);
+    answer(reads[0]);
     only();
     close_window();
 }
@@ -911,6 +1013,9 @@ int main(void)
     test_a_read_tells_how_long_its_reply_is();
     test_a_retry_code_parks_one_and_not_the_others();
     test_retry_codes_use_up_the_retries();
+    test_pauses_grow_to_a_second_or_so();
+    test_a_silence_makes_no_window_smaller();
+    test_a_loss_makes_the_window_smaller_once();
     test_other_codes_end_their_request();
     test_foreign_and_forged_replies_are_counted();
     test_numbers_in_use_or_at_rest_are_not_given_out();
@@ -927,6 +1032,8 @@ int main(void)
     test_an_answer_makes_no_room_while_the_window_drains();
     test_a_driver_is_asked_whether_to_repeat();
     test_what_a_driver_does_not_repeat_waits_for_its_timeout();
+    test_what_was_told_to_wait_is_not_repeated();
+    test_what_has_no_retries_left_is_not_repeated();
     test_a_window_repeats_only_its_own();
     test_what_may_not_fly_is_held();
     test_an_overrun_board_settles_at_its_best_rate();
