@@ -223,7 +223,11 @@ def test_ipv6_multicast(pool, positional):
     [
         (("127.0.0.1", 65536), {}, TypeError, "port"),
         (("127.0.0.1", "80"), {}, TypeError, "port"),
+        (("127.0.0.1", 0), {}, TypeError, "port must be an int in 1..65535, not 0"),
+        (("127.0.0.1", True), {}, TypeError, "port must be an int in 1..65535, not True"),
+        (("127.0.0.1", 9.0), {}, TypeError, r"port must be an integer, not 9\.0"),
         (("127.0.0.1",), {}, TypeError, "port"),
+        ((b"127.0.0.1", 9), {}, TypeError, "hostname must be a str, not b'127"),
         ((), {}, ValueError, "endpoints"),
         (([],), {}, ValueError, "endpoints"),
         (([5],), {}, TypeError, "endpoints must be"),
@@ -233,6 +237,10 @@ def test_ipv6_multicast(pool, positional):
         (("239.1.1.1", 9), {"ttl": 1, "interface_index": 1}, ValueError, "IPv6"),
         (("ff02::1", 9), {"ttl": 1, "interface_address": "::1"}, ValueError, "IPv4"),
         (([("127.0.0.1", 9), ("::1", 9)],), {}, ValueError, "family"),
+        (("127.0.0.1", 9), {"interface_address": "192.0.2.1"}, OSError, "address '192.0.2.1'"),
+        (("239.1.1.1", 9), {"ttl": 1, "interface_address": "192.0.2.1"}, OSError, "address '192"),
+        (("ff02::1", 9), {"ttl": 1, "interface_index": 1 << 30}, OSError, "index 1073741824"),
+        (("127.0.0.1", 9), {"interface_address": "::1"}, ValueError, "address '::1' is not"),
         (("127.0.0.1", 9), {"config": 5}, TypeError, "config"),
         (("127.0.0.1", 9), {"buffer_size": -1}, ValueError, "buffer_size"),
         (("127.0.0.1", 9), {"colour": 1}, TypeError, "colour"),
@@ -243,6 +251,19 @@ def test_ipv6_multicast(pool, positional):
 def test_bad_arguments_are_named(pool, arguments, options, error, message):
     with pytest.raises(error, match=message):
         UdpStream(pool, *arguments, **options)
+
+
+def test_a_socket_must_be_one_of_udp(pool):
+    with socket.socket() as sock, pytest.raises(ValueError, match="socket must be one of UDP, not"):
+        UdpStream(pool, "127.0.0.1", 9, socket=sock)
+
+
+def test_a_port_may_be_any_integer(pool):
+    with receiver() as sock:
+        host, port = sock.getsockname()
+        with UdpStream(pool, host, np.uint16(port)) as stream:  # type: ignore[arg-type]
+            stream.send_heap(make_heap())
+            check_arrives(sock, make_heap(), 1)
 
 
 def test_an_unknown_host_is_both_errors(pool):

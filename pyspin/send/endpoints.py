@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
-from ..arguments import INT_MAX, instance, integer
+from ..arguments import INT_MAX, index, instance, integer
 from ..errors import socket_errors
 from .config import StreamConfig
 
@@ -103,7 +103,7 @@ def _name_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str,
     names: tuple[str, ...] = _HOST_NAMES
     if args and isinstance(args[0], socket.socket):
         names = _SOCKET_NAMES
-    elif args and not isinstance(args[0], str):
+    elif args and not isinstance(args[0], str | bytes):  # bytes are no list, but a bad name
         names = _LIST_NAMES
     named = dict(zip(names, args, strict=False))
     if names is _SOCKET_NAMES:
@@ -135,16 +135,11 @@ def _check(destination: Destination) -> None:
     instance("config", destination.config, StreamConfig)
     if destination.socket is not None:
         instance("socket", destination.socket, socket.socket)
+        if destination.socket.type != socket.SOCK_DGRAM:
+            raise ValueError(f"socket must be one of UDP, not {destination.socket!r}")
     if not destination.endpoints:
         raise ValueError("endpoints must not be empty")
-    for endpoint in destination.endpoints:
-        try:
-            host, port = endpoint
-        except (TypeError, ValueError):
-            raise TypeError(f"endpoints must be (host, port), not {endpoint!r}") from None
-        instance("hostname", host, str)
-        if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
-            raise TypeError(f"port must be an int in 0..65535, not {port!r}")
+    destination.endpoints = [_check_endpoint(endpoint) for endpoint in destination.endpoints]
     integer("buffer_size", destination.buffer_size, 0)
     if destination.ttl is not None:
         integer("ttl", destination.ttl, 0, 255)
@@ -154,7 +149,21 @@ def _check(destination: Destination) -> None:
         instance("interface_address", destination.interface_address, str)
 
 
-def resolve(endpoints: Iterable[Endpoint], family: int) -> list[Address]:
+def _check_endpoint(endpoint: Endpoint) -> Endpoint:
+    try:
+        host, port = endpoint
+    except (TypeError, ValueError):
+        raise TypeError(f"endpoints must be (host, port), not {endpoint!r}") from None
+    instance("hostname", host, str)
+    number = 0 if isinstance(port, bool) else index("port", port)
+    if not 1 <= number <= 65535:
+        raise TypeError(f"port must be an int in 1..65535, not {port!r}")
+    return host, number
+
+
+def resolve(
+    endpoints: Iterable[Endpoint], family: int, argument: str = "endpoint"
+) -> list[Address]:
     """Return the first address of each endpoint; all must be of one family.
 
     `family` is that of the socket, or AF_UNSPEC for that of the first. `SocketError` for a
@@ -162,11 +171,11 @@ def resolve(endpoints: Iterable[Endpoint], family: int) -> list[Address]:
     """
     addresses: list[Address] = []
     for host, port in endpoints:
-        with socket_errors(f"cannot resolve {host!r}"):
+        with socket_errors(f"cannot resolve {argument} {host!r}"):
             found = socket.getaddrinfo(host or None, port, type=socket.SOCK_DGRAM)
         usable = [entry for entry in found if family in (socket.AF_UNSPEC, entry[0])]
         if not usable:
-            raise ValueError(f"endpoint {host!r} is not of the family of the socket")
+            raise ValueError(f"{argument} {host!r} is not of the family of the socket")
         family, name = usable[0][0], usable[0][4]
         scope = int(name[3]) if len(name) == 4 else 0
         addresses.append(Address(family, str(name[0]).partition("%")[0], int(name[1]), scope))
@@ -200,8 +209,9 @@ def _configure(sock: socket.socket, destination: Destination, addresses: list[Ad
     if destination.interface_index is not None:
         if not (all_multicast and is_ipv6):
             raise ValueError("interface_index needs an IPv6 multicast group as destination")
-        index = destination.interface_index
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        number = destination.interface_index
+        with socket_errors(f"interface_index {number}"):
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, number)
     if destination.interface_address:
         _set_interface(sock, destination, all_multicast and not is_ipv6)
     if destination.buffer_size:
@@ -217,14 +227,16 @@ def _set_ttl(sock: socket.socket, ttl: int, is_ipv6: bool) -> None:
 
 def _set_interface(sock: socket.socket, destination: Destination, multicast: bool) -> None:
     """For a group the interface to send from, otherwise the source address."""
-    (local,) = resolve([(str(destination.interface_address), 0)], socket.AF_UNSPEC)
+    name = str(destination.interface_address)
+    (local,) = resolve([(name, 0)], sock.family, "interface_address")
     if destination.ttl is not None and not multicast:
         raise ValueError("interface_address needs an IPv4 multicast group as destination")
-    if multicast:
-        packed = socket.inet_pton(socket.AF_INET, local.host)
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, packed)
-    else:
-        sock.bind((local.host, 0))
+    with socket_errors(f"interface_address {name!r}"):
+        if multicast:
+            packed = socket.inet_pton(socket.AF_INET, local.host)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, packed)
+        else:
+            sock.bind((local.host, 0))
 
 
 def _set_buffer_size(sock: socket.socket, size: int) -> None:
