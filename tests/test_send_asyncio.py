@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import errno
 import gc
+import resource
 import weakref
 
 import numpy as np
@@ -132,6 +133,29 @@ def test_errors_of_the_socket(pool, run):
             assert good.result() > 5000
             with pytest.raises(OSError, match="denied"):
                 bad.result()
+
+    with receiver() as sock:
+        run(main(sock))
+
+
+@contextlib.contextmanager
+def no_more_descriptors():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_heap_can_be_waited_for_where_there_are_no_more_descriptors(pool, run):
+    async def main(sock):
+        async with UdpStream(pool, *sock.getsockname()) as stream:
+            with no_more_descriptors():
+                future = stream.async_send_heap(make_heap(100_000))
+            assert await future > 100_000
+        with no_more_descriptors(), pytest.raises(OSError, match="Too many open files"):
+            UdpStream(pool, *sock.getsockname())
 
     with receiver() as sock:
         run(main(sock))

@@ -58,11 +58,13 @@ class UdpStream(Sender):
         self._pending: dict[asyncio.AbstractEventLoop, int] = {}
         self._reading: set[asyncio.AbstractEventLoop] = set()
         self._completions = ffi.new("spn_completion[]", _BATCH)
+        # Made here: where there are no more descriptors, no heap must be in flight.
+        self._fd = check_socket(lib.spn_sender_fd(self._sender))
 
     @property
     def fd(self) -> int:
         """A descriptor that is readable while there are results to be taken; do not read it."""
-        return check(lib.spn_sender_fd(self._sender))
+        return self._fd
 
     def async_send_heap(
         self,

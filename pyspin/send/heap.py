@@ -36,8 +36,8 @@ class Heap:
 
     Values are referenced, not copied: an array that is in C order and in the byte order of its
     item is sent from its own memory, with the bytes that it has when the packets go. It must
-    not be resized, and is held as long as the heap. Values that are sent inside their item
-    pointers are taken at once.
+    not be resized, nor given another dtype or shape in place, and is held as long as the heap.
+    Values that are sent inside their item pointers are taken at once.
 
     A heap may be sent any number of times, also by several streams at once, and costs nothing
     to prepare after the first. It is not for several threads while items are being added.
