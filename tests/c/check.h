@@ -8,6 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* What has not come after so long will not come. No test waits for less,
+ * and the alarms of children are of this length. */
+enum { PATIENCE_MS = 100000, PATIENCE_S = PATIENCE_MS / 1000 };
+
 #define CHECK(condition)                                                     \
     do {                                                                     \
         if (!(condition)) {                                                  \

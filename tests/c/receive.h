@@ -7,8 +7,6 @@
 #include "pyspin.h"
 #include "spead_build.h"
 
-enum { WAIT_MS = 60000 };
-
 typedef struct {
     spn_threads *threads;
     spn_ring *ring;
@@ -50,7 +48,7 @@ static inline void receiver_free(receiver *r)
 static inline spn_heap *receiver_get(receiver *r)
 {
     spn_heap *heap;
-    int code = spn_ring_pop(r->ring, WAIT_MS, &heap, 1);
+    int code = spn_ring_pop(r->ring, PATIENCE_MS, &heap, 1);
     if (code == SPN_ESTOPPED)
         return NULL;
     CHECK_EQ(code, 1);

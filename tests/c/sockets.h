@@ -34,11 +34,11 @@ static inline int open_receiver(uint16_t *port)
     return fd;
 }
 
-/* The next datagram, within ten seconds. */
+/* The next datagram. */
 static inline size_t receive_datagram(int fd, void *out, size_t size)
 {
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    CHECK_EQ(poll(&poll_fd, 1, 10000), 1);
+    CHECK_EQ(poll(&poll_fd, 1, PATIENCE_MS), 1);
     ssize_t length = recv(fd, out, size, 0);
     CHECK(length >= 0);
     return (size_t)length;

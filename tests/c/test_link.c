@@ -87,7 +87,7 @@ static void board_stop(board *it)
 }
 
 static const spn_window_config config = {
-    .channels = 8, .waits = -1, .retries = 10, .timeout_ns = 100000000,
+    .channels = 8, .waits = -1, .retries = 1000, .timeout_ns = 100000000,
 };
 
 static void make_read(uint8_t *bytes)
@@ -120,9 +120,9 @@ static void *requests_main(void *argument)
     for (int i = 0; i < REQUESTS; i++)
         while (spn_link_send(link, window, (uint64_t)i, bytes, sizeof bytes,
                              true) < 0)
-            ended += run(link, window, 10000, true);
+            ended += run(link, window, PATIENCE_MS, true);
     while (ended < REQUESTS)
-        ended += run(link, window, 10000, false);
+        ended += run(link, window, PATIENCE_MS, false);
     CHECK_EQ(ended, REQUESTS);
     spn_window_free(window);
     spn_sequences_unref(sequences);
@@ -132,7 +132,7 @@ static void *requests_main(void *argument)
 static void *bulk_main(void *argument)
 {
     static const spn_window_config automatic = {
-        .channels = 0, .retries = 10, .timeout_ns = 1000000000, .probe = true,
+        .channels = 0, .retries = 100, .timeout_ns = 1000000000, .probe = true,
     };
     spn_link *link = argument;
     static uint8_t images[THREADS][MEMORY];
@@ -270,7 +270,7 @@ static void test_a_forked_child_leaves_a_link_alone(void)
     pid_t child = fork();
     if (child == 0) {
         spn_window_stats stats;
-        alarm(30);
+        alarm(PATIENCE_S);
         CHECK_ERR(spn_link_send(link, window, 0, bytes, sizeof bytes, true),
                   SPN_EFORKED);
         CHECK_ERR(spn_link_run(link, window, -1, false, NULL, 0, NULL, 0),
@@ -288,7 +288,7 @@ static void test_a_forked_child_leaves_a_link_alone(void)
     CHECK_EQ(status, 0);
     pthread_mutex_unlock(&link->sequences->lock);
     CHECK(!spni_link_is_stopped(link));
-    CHECK_EQ(spn_bulk_run(bulk, 10000), 0);
+    CHECK_EQ(spn_bulk_run(bulk, PATIENCE_MS), 0);
     CHECK_EQ(transfer.status, 0);
     spn_bulk_free(bulk);
     spn_window_free(window);

@@ -130,7 +130,7 @@ static void a_child_starts_empty_and_running(void)
     CHECK(child >= 0);
     if (child == 0) {
         spn_log_record record;
-        alarm(30);
+        alarm(PATIENCE_S);
         CHECK_ERR(spn_log_pop(0, &record), -EAGAIN);
         spni_log(SPN_LOG_INFO, "the child's");
         CHECK_EQ(spn_log_pop(-1, &record), 0);
@@ -170,7 +170,7 @@ static void signals_interrupt_a_reader(void)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     pthread_create(&thread, NULL, interrupt, &is_done);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    CHECK_ERR(spn_log_pop(60000, &record), -EINTR);
+    CHECK_ERR(spn_log_pop(PATIENCE_MS, &record), -EINTR);
     __atomic_store_n(&is_done, 1, __ATOMIC_RELEASE);
     pthread_join(thread, NULL);
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,7 +40,7 @@ static void await(guest *host)
 {
     uint64_t count;
     struct pollfd ready = {.fd = host->done, .events = POLLIN};
-    CHECK_EQ(poll(&ready, 1, 30000), 1);
+    CHECK_EQ(poll(&ready, 1, PATIENCE_MS), 1);
     CHECK(read(host->done, &count, sizeof count) == sizeof count);
 }
 
@@ -321,9 +322,11 @@ static char state_of(pid_t tid)
 
 static void await_sleep(pid_t tid)
 {
-    uint64_t deadline_ns = spni_now_ns() + UINT64_C(30000000000);
-    while (state_of(tid) != 'S')
+    uint64_t deadline_ns = spni_now_ns() + PATIENCE_S * SPNI_SECOND_NS;
+    while (state_of(tid) != 'S') {
         CHECK(spni_now_ns() < deadline_ns);
+        sched_yield();
+    }
 }
 
 static void only_with_handlers_does_it_spin(void)
@@ -547,7 +550,7 @@ static void a_forked_child_neither_waits_nor_runs(void)
     CHECK(child >= 0);
     if (child == 0) {
         spni_resident late = {.stopping = on_stopping};
-        alarm(30);
+        alarm(PATIENCE_S);
         CHECK_ERR(spni_loop_call(host.loop, set_timer, &host), SPN_EFORKED);
         CHECK(spni_loop_join(threads, &late) == NULL);
         CHECK(!spni_loop_post(host.loop, &host.task));

@@ -42,7 +42,7 @@ static spni_buffer take(spn_allocator *pool, size_t size)
 static void await_free(spn_allocator *pool, size_t count)
 {
     struct timespec pause = {.tv_nsec = 100000};
-    uint64_t deadline_ns = spni_now_ns() + 30 * SPNI_SECOND_NS;
+    uint64_t deadline_ns = spni_now_ns() + PATIENCE_S * SPNI_SECOND_NS;
     while (stats_of(pool).free < count) {
         CHECK(spni_now_ns() < deadline_ns);
         nanosleep(&pause, NULL);
@@ -340,7 +340,7 @@ static void many_threads_share_a_pool(void)
 static void use_in_child(spn_allocator *pool, spn_threads *threads,
                          spni_buffer *buffer)
 {
-    alarm(60);
+    alarm(PATIENCE_S);
     spni_buffer other = take(pool, 200);
     spni_buffer_release(&other);
     spni_buffer_release(buffer);

@@ -10,7 +10,7 @@
 #include "check.h"
 #include "spead/ring.h"
 
-enum { WAIT_MS = 60000, HEAPS = 20000, CONSUMERS = 3 };
+enum { HEAPS = 20000, CONSUMERS = 3 };
 
 typedef struct {
     spni_ring_waiter base;
@@ -256,7 +256,7 @@ static void *consume_main(void *consumer_void)
     consumer *c = consumer_void;
     spn_heap *heaps[4];
     int taken;
-    while ((taken = spn_ring_pop(c->ring, WAIT_MS, heaps, 4)) > 0) {
+    while ((taken = spn_ring_pop(c->ring, PATIENCE_MS, heaps, 4)) > 0) {
         for (int i = 0; i < taken; i++) {
             c->sum += heaps[i]->cnt;
             c->count++;
@@ -376,7 +376,7 @@ static void what_is_given_back_can_be_waited_for(void)
     CHECK(!is_readable(ring));
     spn_ring_give_back(ring, &heap, 1);
     CHECK(is_readable(ring));
-    CHECK_EQ(spn_ring_pop(ring, WAIT_MS, &heap, 1), 1);
+    CHECK_EQ(spn_ring_pop(ring, PATIENCE_MS, &heap, 1), 1);
     CHECK(!is_readable(ring));
     spn_ring_give_back(ring, &heap, 1); /* goes with the ring */
     spni_ring_leave(ring);

@@ -78,7 +78,8 @@ static void test_heaps_arrive_in_order(bool direct)
                      0);
         }
         for (uint64_t i = 0; i < 3; i++) {
-            CHECK_EQ(spn_sender_wait(rig.sender, 2 - i, 10000, &result), 0);
+            CHECK_EQ(
+                spn_sender_wait(rig.sender, 2 - i, PATIENCE_MS, &result), 0);
             CHECK_EQ(result, total);
             check_heap_arrives(&rig, packets, 1 + 3 * round + i);
         }
@@ -154,7 +155,7 @@ static void test_completions_come_in_batches(void)
     for (uint64_t i = 0; i < 3; i++) {
         CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, i, 0), 0);
     }
-    CHECK_EQ(spn_sender_flush(rig.sender, 10000), 0);
+    CHECK_EQ(spn_sender_flush(rig.sender, PATIENCE_MS), 0);
     CHECK_EQ(poll(&ready, 1, 0), 1);
     CHECK_EQ(spn_sender_try_pop(rig.sender, done, 2), 2);
     CHECK_EQ(poll(&ready, 1, 0), 1);
@@ -217,7 +218,7 @@ static void test_the_pool_s_end_cancels(void)
     spn_packets *packets = cut(5000);
     CHECK_EQ(spn_sender_submit(rig.sender, packets, -1, 0, 1, 0), 0);
     spn_threads_stop(rig.threads);
-    CHECK_EQ(spn_sender_wait(rig.sender, 1, 10000, &result), 0);
+    CHECK_EQ(spn_sender_wait(rig.sender, 1, PATIENCE_MS, &result), 0);
     CHECK_EQ(result, SPN_ESTOPPED);
     CHECK_ERR(spn_sender_submit(rig.sender, packets, -1, 0, 2, SIZE_MAX),
               SPN_ESTOPPED);
@@ -257,7 +258,7 @@ static void test_an_error_ends_its_heap_only(bool direct)
                  0);
     }
     for (uint64_t i = 0; i < 4; i++) {
-        CHECK_EQ(spn_sender_wait(rig.sender, i, 10000, &result), 0);
+        CHECK_EQ(spn_sender_wait(rig.sender, i, PATIENCE_MS, &result), 0);
         CHECK_EQ(result, i % 2 ? -EACCES : (int64_t)spn_packets_total(packets));
     }
     check_heap_arrives(&rig, packets, 0);
@@ -412,7 +413,7 @@ static void test_counts_follow_their_sequence(void)
         CHECK_EQ(spn_sender_submit(rig.sender, packets, i == 1 ? 9 : -1, 0, i,
                                    SIZE_MAX),
                  0);
-        CHECK_EQ(spn_sender_wait(rig.sender, i, 10000, &result), 0);
+        CHECK_EQ(spn_sender_wait(rig.sender, i, PATIENCE_MS, &result), 0);
         check_heap_arrives(&rig, packets, expected[i]);
     }
     spn_packets_unref(packets);
@@ -450,7 +451,8 @@ static void *submit_main(void *argument)
             return NULL;
         }
         if (result == 0) {
-            CHECK_EQ(spn_sender_wait(self->sender, token, 60000, &result), 0);
+            CHECK_EQ(spn_sender_wait(self->sender, token, PATIENCE_MS, &result),
+                     0);
         }
         CHECK(result == SPN_ESTOPPED ||
               result == (int64_t)spn_packets_total(self->packets));

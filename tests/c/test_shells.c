@@ -8,7 +8,7 @@
 #include "check.h"
 #include "spead/heap.h"
 
-enum { GIVERS = 3, HEAPS = 10000, SIZE = 300 };
+enum { GIVERS = 3, HEAPS = 10000, SLOTS = 100, SIZE = 300 };
 
 static spni_heap *take(spni_shells *shells, size_t size)
 {
@@ -68,14 +68,17 @@ static void heaps_may_outlive_their_stream(void)
     spni_shells_give_back(one);
 }
 
-static spni_heap *handed[GIVERS]; /* atomic */
+/* Many at a time: a change of threads for each heap takes minutes on a core
+ * that others keep busy. */
+static spni_heap *handed[GIVERS][SLOTS]; /* atomic */
 
-static void *give_main(void *slot_void)
+static void *give_main(void *slots_void)
 {
-    spni_heap **slot = slot_void;
+    spni_heap **slots = slots_void;
     for (int i = 0; i < HEAPS; i++) {
         spni_heap *heap;
-        while ((heap = __atomic_exchange_n(slot, NULL, __ATOMIC_ACQUIRE))
+        while ((heap = __atomic_exchange_n(&slots[i % SLOTS], NULL,
+                                           __ATOMIC_ACQUIRE))
                == NULL)
             sched_yield();
         spni_shells_give_back(heap);
@@ -88,10 +91,10 @@ static void threads_give_back_while_the_stream_takes_and_ends(void)
     pthread_t threads[GIVERS];
     spni_shells *shells = spni_shells_new();
     for (int i = 0; i < GIVERS; i++)
-        CHECK_EQ(pthread_create(&threads[i], NULL, give_main, &handed[i]), 0);
+        CHECK_EQ(pthread_create(&threads[i], NULL, give_main, handed[i]), 0);
     for (int given = 0; given < GIVERS * HEAPS; given++) {
         spni_heap *heap = take(shells, SIZE + (size_t)given % 200), *none;
-        spni_heap **slot = &handed[given % GIVERS];
+        spni_heap **slot = &handed[given % GIVERS][given / GIVERS % SLOTS];
         while (none = NULL, !__atomic_compare_exchange_n(
                                 slot, &none, heap, false, __ATOMIC_RELEASE,
                                 __ATOMIC_RELAXED))

@@ -581,7 +581,7 @@ static void test_a_forked_child_does_not_wait_for_a_lost_thread(void)
     pthread_mutex_lock(&sequences->lock);
     pid_t child = fork();
     if (child == 0) {
-        alarm(30);
+        alarm(PATIENCE_S);
         spn_window *other;
         uint16_t again[4];
         uint64_t wait_ns;

@@ -8,7 +8,7 @@
 #include "../c/spead_build.h"
 #include "spead/table.h"
 
-enum { SLOTS = 3, HEAPS = 4096, WAIT_MS = 60000 };
+enum { SLOTS = 3, HEAPS = 4096 };
 
 static spn_threads *threads;
 static spn_allocator *allocator;
@@ -121,7 +121,7 @@ static void run_stream(const uint8_t *data, size_t size)
     CHECK_EQ(spn_ring_new(1 + size % 7, &ring), 0);
     CHECK_EQ(spn_stream_new(threads, &config, allocator, ring, &stream), 0);
     CHECK_EQ(spn_stream_add_memory_reader(stream, data, size), 0);
-    while (spn_ring_pop(ring, WAIT_MS, &heap, 1) == 1) {
+    while (spn_ring_pop(ring, PATIENCE_MS, &heap, 1) == 1) {
         CHECK(count < expected_count);
         compare_heaps(&expected[count++]->fields, heap);
         spn_heap_unref(heap);
