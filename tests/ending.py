@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from patience import PATIENCE
+
 PROLOGUE = f"""
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -20,8 +22,6 @@ faulthandler.enable()
 logging.getLogger("pyspin").addHandler(logging.NullHandler())
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 """
-
-DEADLINE = 60  # seconds
 
 
 def start(script: str) -> subprocess.Popen[str]:
@@ -38,7 +38,7 @@ def assert_ends_cleanly(script: str) -> None:
     """Assert that the script ends by itself, with nothing to say."""
     with start(script) as child:
         try:
-            out, err = child.communicate(timeout=DEADLINE)
+            out, err = child.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             child.kill()
             raise
@@ -52,7 +52,7 @@ def assert_ctrl_c_ends(script: str) -> None:
             assert child.stdout is not None
             assert child.stdout.readline() == "waiting\n"
             os.kill(child.pid, signal.SIGINT)
-            _, err = child.communicate(timeout=DEADLINE)
+            _, err = child.communicate(timeout=PATIENCE)
         except BaseException:
             child.kill()
             raise

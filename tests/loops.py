@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import trio
 import trio.testing
 import uvloop
+from patience import PATIENCE
 from tornado.ioloop import IOLoop
 from tornado.util import TimeoutError as TornadoTimeoutError
 from twisted.internet import defer, epollreactor, pollreactor, selectreactor
@@ -23,7 +24,6 @@ import pyspin.recv.tornado
 import pyspin.recv.trio
 import pyspin.recv.twisted
 
-DEADLINE = 60
 Main = Callable[[Any], Coroutine[Any, Any, None]]
 Call = Callable[[], Awaitable[Any]]
 
@@ -85,7 +85,7 @@ class Asyncio(Loop):
     def run(self, main: Main) -> None:
         loop = type(self).new()
         try:
-            loop.run_until_complete(asyncio.wait_for(main(self), DEADLINE))
+            loop.run_until_complete(asyncio.wait_for(main(self), PATIENCE))
         finally:
             loop.close()
 
@@ -127,7 +127,7 @@ class Tornado(Asyncio):
     def run(self, main: Main) -> None:
         loop = IOLoop(make_current=False)
         try:
-            loop.run_sync(lambda: main(self), timeout=DEADLINE)
+            loop.run_sync(lambda: main(self), timeout=PATIENCE)
         finally:
             loop.close()
 
@@ -173,7 +173,7 @@ class Trio(Loop):
 
     def run(self, main: Main) -> None:
         async def with_nursery() -> None:
-            with trio.fail_after(DEADLINE):
+            with trio.fail_after(PATIENCE):
                 async with trio.open_nursery() as self._nursery:
                     await main(self)
                     self._nursery.cancel_scope.cancel()
@@ -227,7 +227,7 @@ class Twisted(Loop):
 
         def begin() -> None:
             done = defer.Deferred.fromCoroutine(main(self))
-            done.addTimeout(DEADLINE, reactor)
+            done.addTimeout(PATIENCE, reactor)
             done.addBoth(outcome.append)
             done.addBoth(lambda _: reactor.stop())
 
@@ -255,7 +255,8 @@ class Twisted(Loop):
         await deferLater(self.reactor, 0)
 
     async def settle(self) -> None:
-        await deferLater(self.reactor, 0.005)
+        for _ in range(20):
+            await deferLater(self.reactor, 0)
 
 
 class TwistedPoll(Twisted):

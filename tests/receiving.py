@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 import subprocess
 import sys
@@ -14,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import packets
+from patience import PATIENCE
 
 import pyspin
 import pyspin.recv
 
-DEADLINE = 30.0
+#: A name that is too long to be one: nobody, be it in the network, needs to be asked.
+NO_HOST = "no-such-host" * 10
 
 
 def heaps_of(data: bytes | Sequence[bytes], **options: Any) -> list[Any]:
@@ -57,10 +61,16 @@ def bind(
 
 
 def free_port(host: str = "127.0.0.1", family: int = socket.AF_INET) -> int:
-    """Return a port on which nobody listens."""
+    """Return a port on which nobody listens.
+
+    Systems hand out ports from beyond these, so it stays free until somebody asks for it.
+    """
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+        while True:
+            port = random.SystemRandom().randrange(20_000, 32_000)
+            with contextlib.suppress(OSError):
+                probe.bind((host, port))
+                return port
 
 
 def send(
@@ -74,9 +84,9 @@ def send(
 
 def wait_until(condition: Callable[[], bool], what: str = "condition") -> None:
     """Wait for what no descriptor tells of, or fail after the deadline."""
-    deadline = time.monotonic() + DEADLINE
+    deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, f"no {what} within {DEADLINE} s"
+        assert time.monotonic() < deadline, f"no {what} within {PATIENCE} s"
         time.sleep(0.001)
 
 
@@ -97,14 +107,14 @@ class InThread:
             self._error = error
 
     def result(self) -> Any:
-        self.thread.join(DEADLINE)
-        assert not self.thread.is_alive(), f"still running after {DEADLINE} s"
+        self.thread.join(PATIENCE)
+        assert not self.thread.is_alive(), f"still running after {PATIENCE} s"
         if self._error is not None:
             raise self._error
         return self._outcome
 
 
-def run_script(script: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+def run_script(script: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
     """Run Python code in a child process, as one with Ctrl-C as from a terminal."""
     prologue = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"

@@ -9,11 +9,10 @@ import socket
 from collections.abc import Iterator
 
 import numpy as np
+from patience import PATIENCE
 
 from pyspin import Item
 from pyspin.send import Heap, PacketGenerator
-
-DEADLINE = 30.0
 
 
 @contextlib.contextmanager
@@ -23,7 +22,7 @@ def receiver(host: str = "127.0.0.1") -> Iterator[socket.socket]:
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         sock.bind((host, 0))
-        sock.settimeout(DEADLINE)
+        sock.settimeout(PATIENCE)
         yield sock
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from patience import PATIENCE
 
 pytest.importorskip("click")
 pytest.importorskip("rich")
@@ -48,13 +49,13 @@ def test_it_serves_until_it_is_interrupted(number: signal.Signals) -> None:
     with start("--hardware", "3", "--boards", "2", "--port", "0") as child:
         places = [re.findall(r"^SpiNN-3 at ([\d.]+):(\d+)$", line(child))[0] for _ in range(2)]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(30)
+            sock.settimeout(PATIENCE)
             for host, port in places:
                 sock.sendto(VERSION, (host, int(port)))
                 assert b"SC&MP/SpiNNaker" in sock.recv(512)
         assert line(child) == "Ctrl-C ends it.\n"
         child.send_signal(number)
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=PATIENCE)
     assert (child.returncode, err) == (0, "")
     assert out.splitlines()[-1].startswith("2 received, 2 sent, 0 lost")
 
@@ -63,7 +64,7 @@ def test_a_torus_has_three_boards_a_triad() -> None:
     with start("--triads", "2", "1", "--port", "0", "--host", "127.0.0.20") as child:
         lines = [line(child) for _ in range(7)]
         child.send_signal(signal.SIGINT)
-        child.communicate(timeout=60)
+        child.communicate(timeout=PATIENCE)
     assert [text.split(":")[0] for text in lines[:6]] == [
         f"SpiNN-5 at 127.0.0.{n}" for n in range(20, 26)
     ]
@@ -84,7 +85,7 @@ def test_a_torus_has_three_boards_a_triad() -> None:
 )
 def test_bad_options_are_told(options: list[str], said: str) -> None:
     with start(*options) as child:
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=PATIENCE)
     assert child.returncode == 2
     assert said in err
     assert "Traceback" not in err
@@ -95,6 +96,6 @@ def test_a_taken_port_is_told() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         with start("--port", str(sock.getsockname()[1])) as child:
-            _, err = child.communicate(timeout=60)
+            _, err = child.communicate(timeout=PATIENCE)
     assert child.returncode == 1
     assert "in use" in err

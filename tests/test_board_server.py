@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 from pyspin.board import (
     BoardAddress,
@@ -41,7 +42,7 @@ def request(
 
 def received(board: VirtualBoard, count: int) -> BoardStats:
     """Wait until `count` datagrams have come, and return the board's counters."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while (stats := board.stats()).received < count:
         assert time.monotonic() < deadline
         time.sleep(0.001)
@@ -52,7 +53,7 @@ def received(board: VirtualBoard, count: int) -> BoardStats:
 def host() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
-        sock.settimeout(30)
+        sock.settimeout(PATIENCE)
         yield sock
 
 
@@ -149,7 +150,7 @@ def test_messages_through_tags_both_ways(host: socket.socket) -> None:
         ask(host, board, AS, 0x67800000, 30 << 24 | 0b10)
         ask(host, board, IPTAG, 3 << 28 | 1 << 16 | (1 << 5 | 1) << 8 | 2, port)
         host.sendto(b"in", (board.host, port))
-        assert came.wait(30)
+        assert came.wait(PATIENCE)
         assert (got[0].core, got[0].port, got[0].data) == (1, 1, b"in")
         ask(host, board, IPTAG, 3 << 16 | 2)
         assert board.stats().messages == 1
@@ -286,7 +287,7 @@ def test_a_board_without_power_wants_an_image(host: socket.socket) -> None:
         assert not board.booted
         for message in (b"junk", blocks[2], boot_message(5, 1, 0, 0)):
             host.sendto(message, boot)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not board.booted:
             assert time.monotonic() < deadline
             time.sleep(0.001)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 from pyspin import messages
 from pyspin.board import Geometry, Impairment, VirtualBoard, torus_of
@@ -140,7 +141,7 @@ def test_its_boot_image_boots() -> None:
     ):
         for message in SpinnakerBootMessages().messages:
             sock.sendto(message.bytestring, (board.host, board.boot_port))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not board.booted:
             assert time.monotonic() < deadline
             time.sleep(0.001)
@@ -182,7 +183,7 @@ def test_an_application_loads_runs_and_stops(connect: Connect, tmp_path: Path) -
     targets = [(0, 0, 1), (0, 0, 2), (1, 1, 3), (7, 7, 17)]
     subsets = CoreSubsets([CoreSubset(0, 0, [1, 2]), CoreSubset(1, 1, [3]), CoreSubset(7, 7, [17])])
     transceiver.execute_flood(subsets, str(binary), APP, wait=True)
-    transceiver.wait_for_cores_to_be_in_state(subsets, APP, [CPUState.READY], timeout=30)
+    transceiver.wait_for_cores_to_be_in_state(subsets, APP, [CPUState.READY], timeout=PATIENCE)
     assert cores_of(board, state=messages.CPUState.READY) == targets
     assert board.read_memory(7, 7, 0x67800000, len(image)) == image
     transceiver.send_signal(APP, Signal.START)
@@ -205,7 +206,7 @@ def test_a_core_in_trouble_is_reported(connect: Connect, tmp_path: Path) -> None
     transceiver.execute_flood(subsets, str(binary), APP)
     board.set_core_state(1, 1, 3, messages.CPUState.RUN_TIME_EXCEPTION, rte=2)
     with pytest.raises(Exception, match="1, 1, 3"):
-        transceiver.wait_for_cores_to_be_in_state(subsets, APP, [CPUState.SYNC0], timeout=5)
+        transceiver.wait_for_cores_to_be_in_state(subsets, APP, [CPUState.SYNC0], timeout=PATIENCE)
 
 
 def test_ip_tags(connect: Connect) -> None:

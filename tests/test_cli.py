@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from pyspin import cli
 from pyspin.cli import doctor
@@ -49,7 +50,7 @@ def interrupt(process: subprocess.Popen[str]) -> None:
 
 def test_help_lists_the_commands(tmp_path: Path) -> None:
     process = start("--help", cwd=tmp_path)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     for command in ("demo", "doctor", "board"):
         assert command in output
@@ -57,7 +58,7 @@ def test_help_lists_the_commands(tmp_path: Path) -> None:
 
 def test_doctor_looks_at_the_machine(tmp_path: Path) -> None:
     process = start("doctor", cwd=tmp_path)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     for what in ("rmem_max", "UDP_GRO", "huge pages", "packet-ring"):
         assert what in output
@@ -74,7 +75,7 @@ def test_doctor_bears_what_it_may_not_see(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_demo_receives_what_was_sent_and_draws_it(tmp_path: Path) -> None:
     process = start("demo", "--seconds", "1", "--rate", "10e6", cwd=tmp_path)
-    output, _ = process.communicate(timeout=180)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     found = re.search(r"sent (\d+) heaps, received (\d+).*agree in (\d+) of", output, re.S)
     assert found, output
@@ -97,7 +98,7 @@ def test_demo_runs_in_a_checkout_that_is_not_built(tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=PATIENCE,
     )
     assert run.returncode == 0, run.stdout + run.stderr
 
@@ -143,7 +144,7 @@ def test_demo_ends_cleanly_on_ctrl_c(tmp_path: Path) -> None:
     # The first line of progress says that heaps are coming.
     assert "heaps" in process.stdout.readline()
     interrupt(process)
-    output, _ = process.communicate(timeout=180)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     assert "interrupted" in output
     assert "Traceback" not in output
@@ -152,7 +153,7 @@ def test_demo_ends_cleanly_on_ctrl_c(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seconds", ["-1", "nan", "inf"])
 def test_demo_refuses_nonsense(tmp_path: Path, seconds: str) -> None:
     process = start("demo", "--seconds", seconds, cwd=tmp_path)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert seconds in output
     assert "Traceback" not in output
@@ -160,7 +161,7 @@ def test_demo_refuses_nonsense(tmp_path: Path, seconds: str) -> None:
 
 def test_a_picture_that_cannot_be_written(tmp_path: Path) -> None:
     process = start("demo", "--seconds", "0.1", "--output", "nowhere/picture", cwd=tmp_path)
-    output, _ = process.communicate(timeout=180)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "checksums agree" in output
     assert output.splitlines()[-1].startswith("Error: nowhere/picture")
@@ -169,7 +170,7 @@ def test_a_picture_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_the_picture_is_a_png_whatever_its_name(tmp_path: Path) -> None:
     process = start("demo", "--seconds", "0.1", "--output", "picture.xyz", cwd=tmp_path)
-    output, _ = process.communicate(timeout=180)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     assert (tmp_path / "picture.xyz").read_bytes().startswith(b"\x89PNG")
 
@@ -181,8 +182,8 @@ def test_a_demo_leaves_no_process_behind(tmp_path: Path) -> None:
     children = _children(process.pid)
     assert children
     interrupt(process)
-    process.communicate(timeout=180)
-    deadline = time.monotonic() + 20
+    process.communicate(timeout=PATIENCE)
+    deadline = time.monotonic() + PATIENCE
     while any(Path(f"/proc/{child}").exists() for child in children):
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 import spinnman.connections.udp_packet_connections as peer
+from patience import PATIENCE
 from spinnman.connections import SCPRequestPipeLine as PeerPipeLine
 from spinnman.messages.eieio import EIEIOType as PeerEIEIOType
 from spinnman.messages.eieio.data_messages import EIEIODataMessage as PeerEIEIODataMessage
@@ -43,8 +44,6 @@ from pyspin.messages import (
     SpinnakerBootOpCode,
     SpinnakerTimeoutError,
 )
-
-PATIENCE = 30
 
 
 @pytest.fixture

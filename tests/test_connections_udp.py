@@ -11,6 +11,8 @@ import threading
 import time
 
 import pytest
+from patience import PATIENCE
+from receiving import NO_HOST, free_port
 from spinnman.connections.udp_packet_connections import UDPConnection as PeerConnection
 
 from pyspin.connections import Connection, Listenable, SCAMPConnection, UDPConnection
@@ -20,8 +22,6 @@ from pyspin.messages import (
     SpinnakerIOError,
     SpinnakerTimeoutError,
 )
-
-PATIENCE = 30
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_names_are_looked_up():
     with UDPConnection("localhost", remote_host="localhost", remote_port=9) as connection:
         assert connection.remote_ip_address == "127.0.0.1"
     with pytest.raises(SpinnakerIOError, match="look up"):
-        UDPConnection(remote_host="no-such-host.invalid", remote_port=9)
+        UDPConnection(remote_host=NO_HOST, remote_port=9)
 
 
 def test_ipv6():
@@ -128,9 +128,7 @@ def test_ready_says_whether_something_is_there(pair):
 
 
 def test_nobody_listening_is_reported_as_such():
-    with UDPConnection("127.0.0.1") as gone:
-        port = gone.local_port
-    with UDPConnection(remote_host="127.0.0.1", remote_port=port) as connection:
+    with UDPConnection(remote_host="127.0.0.1", remote_port=free_port()) as connection:
         connection.send(b"x")
         with pytest.raises(NobodyListensError) as caught:
             connection.receive(PATIENCE)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from forking import forking
+from patience import PATIENCE
 
 SCRIPTS = Path(__file__).resolve().parent / "exit"
 
@@ -37,7 +38,7 @@ def run(name: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
 
 

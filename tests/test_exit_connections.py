@@ -11,6 +11,7 @@ from forking import forking
 
 PROLOGUE = """
 import socket
+from patience import PATIENCE
 from scp_peer import Peer
 from pyspin.board import VirtualBoard
 from pyspin.connections import *
@@ -42,7 +43,7 @@ def in_child(function):
     "Call it in a forked child; it must return."
     child = os.fork()
     if child == 0:
-        faulthandler.dump_traceback_later(20, exit=True)
+        faulthandler.dump_traceback_later(PATIENCE / 2, exit=True)
         try:
             function()
         except BaseException:

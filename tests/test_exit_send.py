@@ -7,7 +7,8 @@ import signal
 import textwrap
 
 import pytest
-from ending import DEADLINE, start
+from ending import start
+from patience import PATIENCE
 
 PROLOGUE = """
 import asyncio
@@ -113,7 +114,7 @@ def script(body: str) -> str:
 def test_the_interpreter_ends(name: str) -> None:
     with start(script(SCRIPTS[name])) as child:
         try:
-            output, errors = child.communicate(timeout=DEADLINE)
+            output, errors = child.communicate(timeout=PATIENCE)
         except BaseException:
             child.kill()
             raise
@@ -136,6 +137,6 @@ def test_ctrl_c_ends_a_blocked_send() -> None:
         assert child.stdout is not None
         assert child.stdout.readline() == "waiting\n"
         child.send_signal(signal.SIGINT)
-        output, errors = child.communicate(timeout=DEADLINE)
+        output, errors = child.communicate(timeout=PATIENCE)
     assert child.returncode == 0, errors
     assert output == "ready\n"

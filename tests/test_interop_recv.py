@@ -13,6 +13,7 @@ import pytest
 import spead2
 import spead2.recv
 import spead2.send
+from patience import PATIENCE
 from receiving import bind, send
 
 import pyspin
@@ -305,7 +306,7 @@ def test_over_udp(size: int, gro: bool) -> None:
         for _ in range(3):
             item.value = item.value + 1
             sender.send_heap(generator.get_heap(data="all"))
-            updated = received.update(stream.get(timeout=30))
+            updated = received.update(stream.get(timeout=PATIENCE))
             assert sorted(updated) == sorted(group.keys())
             np.testing.assert_array_equal(received["big"].value, item.value)
         sender.send_heap(generator.get_end())
@@ -319,6 +320,6 @@ def test_the_peers_receiver_agrees_over_udp() -> None:
     with pyspin.recv.Stream(pyspin.ThreadPool()) as stream:
         send(data, bind(stream))
         [right], _ = peer(b"".join(data))
-        left = stream.get(timeout=30)
+        left = stream.get(timeout=PATIENCE)
         assert look(left) == look(right)
         assert_same_values([left], [right])

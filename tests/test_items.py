@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 import pyspin
 from pyspin import Descriptor, Flavour, Item, ItemGroup
@@ -324,7 +325,7 @@ def test_a_received_value_is_made_once_for_all_threads() -> None:
 
     def load_together(*arguments: Any) -> Any:
         value = load(*arguments)
-        together.wait(10)
+        together.wait(PATIENCE)
         return value
 
     values: list[Any] = []
@@ -338,7 +339,7 @@ def test_a_received_value_is_made_once_for_all_threads() -> None:
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(10)
+                thread.join(PATIENCE)
             assert len(values) == 4
             assert all(value is item.value for value in values)
             assert np.shares_memory(item.value, heap.array)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import packets as p
 import pytest
+from patience import PATIENCE
 from receiving import bind, free_port, send, small_heaps, wait_until
 from test_recv_multicast import needs_ipv4
 
@@ -64,7 +65,7 @@ def test_a_pool_of_a_node_serves_a_stream(on_node_0: pyspin.MmapAllocator) -> No
     pool = pyspin.MemoryPool(1, 1 << 16, 4, 2, on_node_0)
     with pyspin.recv.Stream(pyspin.ThreadPool(), allocator=pool) as stream:
         send(p.heap_packets(5, bytes(9000), [p.addressed(0x1000, 0)]), bind(stream))
-        assert len(stream.get(timeout=30).get_items()[0]) == 9000
+        assert len(stream.get(timeout=PATIENCE).get_items()[0]) == 9000
     assert pool.stats.hits >= 1
 
 
@@ -190,7 +191,7 @@ def test_heaps_lie_in_reserved_huge_pages(scatter: bool) -> None:
         port = bind(stream)
         for cnt in range(1, 11):
             send(p.heap_packets(cnt, payload, [p.addressed(0x1000, 0)], size=1 << 13), port)
-            item = stream.get(timeout=30).get_items()[0]
+            item = stream.get(timeout=PATIENCE).get_items()[0]
             assert page_size(item.ctypes.data) == "2048"
             assert bytes(item) == payload
             del item
@@ -211,7 +212,7 @@ def received(huge_pages: bool) -> bytes:
     with pyspin.recv.Stream(pyspin.ThreadPool()) as stream:
         port = bind(stream, huge_pages=huge_pages)
         send(p.heap_packets(5, payload, [p.addressed(0x1000, 0)], size=1000), port)
-        assert bytes(stream.get(timeout=30).get_items()[0]) == payload
+        assert bytes(stream.get(timeout=PATIENCE).get_items()[0]) == payload
         return Path("/proc/self/smaps").read_bytes()
 
 
@@ -253,7 +254,7 @@ def test_a_spinning_thread_receives_and_stops() -> None:
         assert "S" not in states(thread, 50)
         send(small_heaps(20), port)
         wait_until(lambda: states(thread, 1) == {"S"}, "sleep while the ring is full")
-        assert [stream.get(timeout=30).cnt for _ in range(20)] == list(range(1, 21))
+        assert [stream.get(timeout=PATIENCE).cnt for _ in range(20)] == list(range(1, 21))
         wait_until(lambda: "S" not in states(thread, 50), "spinning again")
         stream.stop()
         wait_until(lambda: states(thread, 1) == {"S"}, "sleep after the stream's end")
@@ -286,7 +287,7 @@ def test_busy_polling_is_asked_of_epoll_too() -> None:
         bind(stream, busy_poll=100e-6)  # the longest holds
         assert 123 in epoll_busy_polling()
         send(small_heaps(3), port)
-        assert [stream.get(timeout=30).cnt for _ in range(3)] == [1, 2, 3]
+        assert [stream.get(timeout=PATIENCE).cnt for _ in range(3)] == [1, 2, 3]
 
 
 # ---- several streams, one ring ----
@@ -316,7 +317,7 @@ def test_streams_that_share_a_port_fill_one_ring(spin: bool) -> None:
             send([packet for heap in packets for packet in heap], port)
         taken = []
         while len(taken) < flows * heaps:
-            taken += ring.get_many(16, timeout=30)
+            taken += ring.get_many(16, timeout=PATIENCE)
         for heap in taken:
             check(heap)
         assert sorted(heap.cnt for heap in taken) == list(range(flows * heaps))
@@ -366,7 +367,7 @@ def test_a_full_ring_suspends_the_readers_of_all_its_streams() -> None:
         for tag, port in enumerate(ports):
             send(small_heaps(20, first=100 * tag), port)
         wait_until(lambda: all(stream.stats.worker_blocked for stream in streams), "suspension")
-        taken = [ring.get(timeout=30) for _ in range(20 * STREAMS)]
+        taken = [ring.get(timeout=PATIENCE) for _ in range(20 * STREAMS)]
         for tag in range(STREAMS):
             cnts = [heap.cnt for heap in taken if heap.tag == tag]
             assert cnts == list(range(100 * tag, 100 * tag + 20))

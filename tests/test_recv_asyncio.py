@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from loops import Asyncio, Uvloop
+from patience import PATIENCE
 from receiving import bind, send, small_heaps
 
 import pyspin
@@ -147,7 +148,7 @@ def test_a_loop_that_was_closed_keeps_nobody_from_the_heaps() -> None:
         stream.add_buffer_reader(b"".join(small_heaps(2)))
 
         async def take() -> int:
-            return (await asyncio.wait_for(stream.get(), 60)).cnt
+            return (await asyncio.wait_for(stream.get(), PATIENCE)).cnt
 
         assert asyncio.run(take()) == 1
         task._log_destroy_pending = False  # type: ignore[attr-defined]
@@ -170,6 +171,6 @@ def test_several_loops_share_a_stream() -> None:
             thread.start()
         stream.add_buffer_reader(b"".join(small_heaps(count)))
         for thread in threads:
-            thread.join(60)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
         assert sorted(taken) == list(range(1, count + 1))

@@ -10,12 +10,11 @@ import socket
 from collections.abc import Callable
 
 import pytest
+from patience import PATIENCE
 from receiving import InThread, bind, send, small_heaps, stream_of, wait_until
 
 import pyspin
 import pyspin.recv
-
-DEADLINE_MS = 30_000
 
 
 def by_select(fd: int) -> bool:
@@ -91,7 +90,7 @@ def test_streams_beside_sockets_in_a_selector() -> None:
             send(small_heaps(1, first=index + 10), bind(streams[index]))
         got = {}
         while len(got) < 3:
-            events = selector.select(30)
+            events = selector.select(PATIENCE)
             assert events
             for key, _ in events:
                 if key.data == "socket":
@@ -108,7 +107,7 @@ def consume(stream: pyspin.recv.Stream) -> list[int]:
     poll.register(stream, select.POLLIN)
     cnts = []
     while True:
-        assert poll.poll(DEADLINE_MS)
+        assert poll.poll(1000 * PATIENCE)
         try:
             cnts.append(stream.get_nowait().cnt)
         except pyspin.Empty:

@@ -7,6 +7,7 @@ import socket
 
 import packets as p
 import pytest
+from patience import PATIENCE
 from receiving import bind, free_port, send, small_heaps
 
 import pyspin
@@ -32,7 +33,7 @@ def test_a_host_by_its_address() -> None:
     with pyspin.recv.Stream(pyspin.ThreadPool()) as stream:
         stream.add_udp_reader(port, bind_hostname="::1")
         send(small_heaps(1), port, "::1", socket.AF_INET6)
-        assert stream.get(timeout=30).cnt == 1
+        assert stream.get(timeout=PATIENCE).cnt == 1
 
 
 @pytest.mark.parametrize("host", ["::1", "::", ""])
@@ -41,4 +42,4 @@ def test_the_callers_own_socket(host: str) -> None:
         port = bind(stream, host, socket.AF_INET6)
         payload = bytes(20_000)
         send(p.heap_packets(1, payload, size=1400), port, "::1", socket.AF_INET6)
-        assert stream.get(timeout=30).received_length == 20_000
+        assert stream.get(timeout=PATIENCE).received_length == 20_000

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from loops import LOOPS, Loop, Main
+from patience import PATIENCE
 from receiving import bind, send, small_heaps
 
 import pyspin
@@ -165,7 +166,7 @@ def test_timeouts_cost_no_heap(run: Run) -> None:
                 with pytest.raises(loop.timed_out):
                     await loop.get_within(0.001, stream)
             send(small_heaps(1), port)
-            assert (await loop.get_within(30, stream)).cnt == 1
+            assert (await loop.get_within(PATIENCE, stream)).cnt == 1
 
     run(main)
 

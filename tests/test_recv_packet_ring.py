@@ -18,6 +18,7 @@ from typing import Any
 import frames as f
 import packets as p
 import pytest
+from patience import PATIENCE
 from receiving import bind, free_port, run_script, send, small_heaps, wait_until
 
 import pyspin
@@ -48,7 +49,7 @@ def stream() -> Iterator[pyspin.recv.Stream]:
 
 
 def cnts(stream: Any, count: int) -> list[int]:
-    return [stream.get(timeout=30).cnt for _ in range(count)]
+    return [stream.get(timeout=PATIENCE).cnt for _ in range(count)]
 
 
 @needs_packet_sockets
@@ -70,7 +71,7 @@ def test_datagrams_become_heaps(
     stream.add_packet_ring_reader("lo", port, address=address, **SMALL)
     payload = bytes(range(256)) * 16
     send(p.heap_packets(5, payload, [p.addressed(0x1000, 0)], size=1000), port, host, family)
-    heap = stream.get(timeout=30)
+    heap = stream.get(timeout=PATIENCE)
     assert bytes(heap.get_items()[0]) == payload
     stats = stream.stats
     assert (stats.packets, stats.datagrams, stats.messages, stats.heaps) == (5, 5, 5, 1)
@@ -310,7 +311,7 @@ def test_a_fanout_shares_the_flows_among_streams(mode: str) -> None:
     flows = 32
     for flow in range(flows):
         send(small_heaps(5, first=100 * flow), port)
-    heaps = [ring.get(timeout=30) for _ in range(5 * flows)]
+    heaps = [ring.get(timeout=PATIENCE) for _ in range(5 * flows)]
     cnts = sorted(heap.cnt for heap in heaps)
     assert cnts == sorted(100 * flow + k for flow in range(flows) for k in range(5))
     assert sum(stream.stats.packets for stream in streams) == 5 * flows
@@ -445,7 +446,7 @@ def _run_in(name: str, script: str, datagrams: list[bytes], tmp_path: Path, *wor
         "    data = data[4 + size:]\n"
     )
     command = ["ip", "netns", "exec", name, sys.executable, "-S", "-c", prologue + script]
-    subprocess.run([*command, str(data), *words], check=True, timeout=60)
+    subprocess.run([*command, str(data), *words], check=True, timeout=PATIENCE)
 
 
 def _send_from(name: str, datagrams: list[bytes], host: str, port: int, tmp_path: Path) -> None:

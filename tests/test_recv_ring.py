@@ -6,6 +6,7 @@ from __future__ import annotations
 import select
 
 import pytest
+from patience import PATIENCE
 from receiving import InThread, small_heaps, wait_until
 
 import pyspin
@@ -63,7 +64,7 @@ def test_one_fd_for_all_streams() -> None:
     idle = pyspin.recv.Stream(pool, ring=ring)
     assert select.select([ring], [], [], 0)[0] == []
     feed(ring, 5, 1, pool)
-    assert select.select([ring], [], [], 30)[0] == [ring]
+    assert select.select([ring], [], [], PATIENCE)[0] == [ring]
     assert ring.get_nowait().tag == 5
     assert select.select([ring], [], [], 0)[0] == []
     idle.stop()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from loops import Loop, Tornado
+from patience import PATIENCE
 from receiving import bind, send, small_heaps
 from tornado import gen
 from tornado.ioloop import IOLoop
@@ -38,7 +39,7 @@ def test_timeouts_cost_no_heap(delta: bool) -> None:
                 with pytest.raises(TimeoutError):
                     await stream.get(soon if delta else IOLoop.current().time() + 0.001)
             send(small_heaps(1), port)
-            assert (await stream.get(datetime.timedelta(seconds=30))).cnt == 1
+            assert (await stream.get(datetime.timedelta(seconds=PATIENCE))).cnt == 1
 
     Tornado().run(main)
 

@@ -10,7 +10,8 @@ import weakref
 
 import numpy as np
 import pytest
-from sending import DEADLINE, check_arrives, make_heap, receiver
+from patience import PATIENCE
+from sending import check_arrives, make_heap, receiver
 
 import pyspin
 from pyspin.errors import Stopped
@@ -33,7 +34,7 @@ def run(request):
     def run(coroutine):
         loop = request.param()
         try:
-            return loop.run_until_complete(asyncio.wait_for(coroutine, DEADLINE))
+            return loop.run_until_complete(asyncio.wait_for(coroutine, PATIENCE))
         finally:
             loop.close()
 

@@ -13,6 +13,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 TESTS = str(Path(__file__).parent)
 
@@ -54,7 +55,7 @@ def run(body: str) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     if child.returncode == 77:
         pytest.skip(f"no network namespaces: {child.stdout.strip()}")

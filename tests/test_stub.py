@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 GENERATOR = Path(__file__).resolve().parent.parent / "tools" / "gen_stub.py"
 
@@ -16,6 +17,9 @@ def test_the_stub_is_current() -> None:
     if not GENERATOR.exists():
         pytest.skip("the tools are not part of this tree")
     done = subprocess.run(
-        [sys.executable, str(GENERATOR), "--check"], capture_output=True, text=True, timeout=120
+        [sys.executable, str(GENERATOR), "--check"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from patience import PATIENCE
+
 import pyspin
 
 HERE = Path(__file__).resolve().parent
@@ -27,7 +29,7 @@ def mypy(*arguments: str, cwd: Path) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=2 * PATIENCE,
     )
     return run.stdout + run.stderr
 
