@@ -75,6 +75,7 @@ class Peer:
         self.memory = bytearray(memory or 4096)
         self.base = 0x60000000
         self.requests: list[Request] = []
+        self.served = 0  # requests whose answers are all on their way
         self.failure: BaseException | None = None
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -96,6 +97,11 @@ class Peer:
         if request.command == FILL:
             self.memory[at : at + third] = struct.pack("<I", second) * (third // 4)
         return [request.reply()]
+
+    @property
+    def distinct(self) -> list[Request]:
+        """The requests, each once: a peer that is slow to answer is asked again."""
+        return list({it.sequence: it for it in reversed(self.requests)}.values())[::-1]
 
     def send(self, data: bytes) -> None:
         """Send something unasked to the last client."""
@@ -124,6 +130,7 @@ class Peer:
                 self.requests.append(request)
                 for answer in self.behave(request):
                     self._socket.sendto(answer, client)
+                self.served += 1
         except BaseException as error:  # shown at the end of the block
             self.failure = error
 

@@ -7,7 +7,6 @@ import errno
 import os
 import random
 import signal
-import socket
 import struct
 import threading
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE
+from receiving import free_port
 from scp_peer import LINK_READ, LINK_WRITE, READ, WRITE, Peer, Request
 
 from pyspin.connections import SCAMPConnection
@@ -56,7 +57,7 @@ def connect(peer: Peer) -> SCAMPConnection:
 def test_a_read_returns_the_memory(peer: Peer, connection: SCAMPConnection) -> None:
     assert read_memory(connection, 1, 2, peer.base, SIZE, 3) == peer.memory
     assert {(it.x, it.y, it.destination) for it in peer.requests} == {(1, 2, 3)}
-    assert len(peer.requests) == SIZE // 256
+    assert len(peer.distinct) == SIZE // 256
 
 
 @pytest.mark.parametrize("offset", range(5))
@@ -145,11 +146,13 @@ def test_loss_repetition_and_disorder_do_no_harm(peer: Peer, seed: int) -> None:
 
     def behave(request: Request) -> list[bytes]:
         replies = peer.obey(request)
-        if dice.random() < 0.02:
+        # What is lost at the end is not overtaken, and has to wait for its timeout.
+        is_overtaken = request.arguments[0] < peer.base + SIZE // 2
+        if dice.random() < 0.04 and is_overtaken:
             return []
         if dice.random() < 0.05:
             replies *= 2
-        if dice.random() < 0.05 and not held:
+        if dice.random() < 0.05 and is_overtaken and not held:
             held.extend(replies)
             return []
         replies += held
@@ -159,12 +162,12 @@ def test_loss_repetition_and_disorder_do_no_harm(peer: Peer, seed: int) -> None:
     peer.behave = behave
     with connect(peer) as connection:
         data = dice.randbytes(SIZE)
-        bulk = BulkTransfer()
+        bulk = BulkTransfer(packet_timeout=PATIENCE)
         bulk.write(connection, 0, 0, peer.base, data)
         bulk.run()
         assert peer.memory == data
         assert read_memory(connection, 0, 0, peer.base, SIZE) == data
-        assert bulk.statistics["timeouts"] <= 2
+        assert bulk.statistics["timeouts"] == 0
 
 
 def test_a_reply_of_the_wrong_length_is_ignored(peer: Peer, connection: SCAMPConnection) -> None:
@@ -177,7 +180,7 @@ def test_a_reply_of_the_wrong_length_is_ignored(peer: Peer, connection: SCAMPCon
     got = bulk.read(connection, 0, 0, peer.base, 1024)
     bulk.run()
     assert got == peer.memory[:1024]
-    assert bulk.statistics["ignored_length"] == 8
+    assert 8 <= bulk.statistics["ignored_length"] <= 2 * len(peer.requests)
 
 
 def test_busy_answers_are_tried_again(peer: Peer, connection: SCAMPConnection) -> None:
@@ -214,9 +217,7 @@ def test_a_silent_board_is_a_timeout(peer: Peer, connection: SCAMPConnection) ->
 
 
 def test_nobody_listening_is_reported_as_such() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hole:
-        hole.bind(("127.0.0.1", 0))
-        port = hole.getsockname()[1]
+    port = free_port()
     with SCAMPConnection(0, 0, remote_host="127.0.0.1", remote_port=port) as connection:
         with pytest.raises(SpinnakerIOError) as caught:
             read_memory(connection, 0, 0, 0, 1024)
@@ -252,7 +253,8 @@ def test_what_progress_raises_ends_the_run(peer: Peer, connection: SCAMPConnecti
 
 def test_ctrl_c_ends_a_run(peer: Peer, connection: SCAMPConnection) -> None:
     def behave(request: Request) -> list[bytes]:
-        os.kill(os.getpid(), signal.SIGINT)
+        if request.number == 0:
+            os.kill(os.getpid(), signal.SIGINT)
         return []
 
     peer.behave = behave
@@ -275,7 +277,7 @@ def test_closing_ends_a_run() -> None:
         errors: list[BaseException] = []
 
         def work() -> None:
-            bulk = BulkTransfer(packet_timeout=60)
+            bulk = BulkTransfer(packet_timeout=PATIENCE)
             bulk.read(connection, 0, 0, peer.base, 1024)
             try:
                 bulk.run()
@@ -284,9 +286,9 @@ def test_closing_ends_a_run() -> None:
 
         worker = threading.Thread(target=work)
         worker.start()
-        assert arrived.wait(10)
+        assert arrived.wait(PATIENCE)
         connection.close()
-        worker.join(30)
+        worker.join(PATIENCE)
         assert not worker.is_alive()
         assert len(errors) == 1
         with pytest.raises(ConnectionClosedError):
@@ -339,7 +341,7 @@ def test_threads_share_a_connection(peer: Peer, connection: SCAMPConnection) -> 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert len(images) == 6
     assert all(image == peer.memory for image in images)
 
@@ -363,7 +365,7 @@ def test_a_neighbour_is_read_and_written_over_a_link(
 def test_a_fill_is_few_requests(peer: Peer, connection: SCAMPConnection) -> None:
     fill_memory(connection, 0, 0, peer.base + 4, 0x12345678, SIZE - 8)
     assert peer.memory[4:-4] == struct.pack("<I", 0x12345678) * (SIZE // 4 - 2)
-    assert len(peer.requests) == 1
+    assert len(peer.distinct) == 1
     with pytest.raises(ValueError, match="multiples of 4"):
         fill_memory(connection, 0, 0, 2, 0, 4)
 
@@ -371,7 +373,7 @@ def test_a_fill_is_few_requests(peer: Peer, connection: SCAMPConnection) -> None
 def test_a_flood_fill_is_a_start_blocks_and_an_end(peer: Peer, connection: SCAMPConnection) -> None:
     data = random.Random(4).randbytes(1000)
     flood_fill(connection, 0x60240000, data)
-    start, *blocks, end = sorted(peer.requests, key=lambda it: it.number)
+    start, *blocks, end = peer.distinct
     assert start.command == end.command == 20
     identifier = start.arguments[0] >> 16 & 0xFF
     assert start.arguments[0] == 6 << 24 | identifier << 16 | 4 << 8
@@ -391,7 +393,7 @@ def test_a_flood_fill_is_a_start_blocks_and_an_end(peer: Peer, connection: SCAMP
 def test_reads_and_writes_are_all_that_is_sent(peer: Peer, connection: SCAMPConnection) -> None:
     read_memory(connection, 0, 0, peer.base, 600)
     write_memory(connection, 0, 0, peer.base, bytes(600))
-    assert [it.command for it in peer.requests] == [READ] * 3 + [WRITE] * 3
+    assert [it.command for it in peer.distinct] == [READ] * 3 + [WRITE] * 3
 
 
 def test_connections_have_it_all_as_methods(peer: Peer, connection: SCAMPConnection) -> None:

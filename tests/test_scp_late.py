@@ -10,6 +10,7 @@ import weakref
 from typing import Any
 
 import pytest
+from receiving import wait_until
 from scp_peer import Peer, Request
 
 from pyspin._ffi import lib
@@ -38,9 +39,9 @@ def connected(peer: Peer) -> SCAMPConnection:
     return SCAMPConnection(0, 0, remote_host="127.0.0.1", remote_port=peer.port)
 
 
-def wait_out_the_timeout(fd: int) -> None:
-    """Wait until a reply is there, and then until requests would be out of time."""
-    assert select.select([fd], [], [], 10)[0]
+def wait_out_the_timeout(peer: Peer, count: int) -> None:
+    """Wait until so many requests are answered, and then until they would be out of time."""
+    wait_until(lambda: peer.served == count, "answers")
     select.select([], [], [], 2 * TIMEOUT)
 
 
@@ -49,10 +50,10 @@ def test_replies_that_wait_in_the_socket_are_not_timeouts() -> None:
         answers: list[Any] = []
         errors: list[Any] = []
         pipeline = SCPRequestPipeLine(connection, n_channels=8, packet_timeout=TIMEOUT)
-        for _ in range(6):
+        for count in range(1, 7):
             # One that must not be executed twice.
             pipeline.send_request(SendSignal(30, Signal.SYNC0), answers.append, errors.append)
-            wait_out_the_timeout(connection.fileno())
+            wait_out_the_timeout(peer, count)
         pipeline.finish()
         assert len(answers) == 6
         assert len(peer.requests) == 6
@@ -69,7 +70,7 @@ def test_replies_behind_a_useless_one_are_not_timeouts() -> None:
         answers: list[Any] = []
         for _ in range(4):
             pipeline.send_request(SendSignal(30, Signal.SYNC0), answers.append, print)
-        wait_out_the_timeout(connection.fileno())
+        wait_out_the_timeout(peer, 4)
         pipeline.finish()
         assert len(answers) == 4
         assert pipeline.n_timeouts == 0
@@ -89,7 +90,11 @@ def test_one_that_is_late_is_sent_again_although_others_are_answered() -> None:
 
     with Peer(behave) as peer, connected(peer) as connection:
         pipeline = SCPRequestPipeLine(
-            Duck(connection), 2, intermediate_channel_waits=1, packet_timeout=TIMEOUT
+            Duck(connection),
+            2,
+            intermediate_channel_waits=1,
+            n_retries=1000,
+            packet_timeout=TIMEOUT,
         )
         answers: list[int] = []
 
@@ -112,9 +117,7 @@ def test_more_than_a_batch_of_replies_are_not_timeouts() -> None:
         pipeline = SCPRequestPipeLine(connection, n_channels=200, packet_timeout=TIMEOUT)
         for _ in range(200):
             pipeline.send_request(SendSignal(30, Signal.SYNC0), answers.append, errors.append)
-        while len(peer.requests) < 200:
-            select.select([], [], [], 0.001)
-        wait_out_the_timeout(connection.fileno())
+        wait_out_the_timeout(peer, 200)
         pipeline.finish()
         assert len(answers) == 200
         assert len(peer.requests) == 200
@@ -132,15 +135,16 @@ def test_a_slow_progress_callback_causes_no_timeouts() -> None:
             return answered(request)
 
         peer.behave = behave
-        bulk = BulkTransfer(n_channels=100, packet_timeout=0.2)
+        bulk = BulkTransfer(n_channels=100, packet_timeout=1)
         into = bulk.read(connection, 0, 0, peer.base, 4096)
-        for _ in range(9):
+        for _ in range(5):
             bulk.read(connection, 0, 0, peer.base, 4096)
         is_first = [True]
 
         def progress(done: int, total: int) -> None:
             if is_first.pop() if is_first else False:
-                select.select([], [], [], 0.4)
+                wait_until(lambda: peer.served >= 96, "answers")  # to all that were sent at once
+                select.select([], [], [], 1.1)
 
         bulk.run(progress)
         assert into == peer.memory
@@ -160,7 +164,7 @@ def test_only_what_was_sent_counts_as_sent_again() -> None:
         pipeline = SCPRequestPipeLine(connection, n_channels=8, packet_timeout=TIMEOUT)
         for _ in range(8):
             pipeline.send_request(ReadMemory((0, 0, 0), peer.base, 4), answers.append, print)
-        wait_out_the_timeout(connection.fileno())
+        wait_out_the_timeout(peer, 8)
         pipeline.finish()
         assert len(answers) == 8
         statistics = pipeline.statistics
@@ -276,9 +280,9 @@ def test_an_offer_that_was_interrupted_is_forgotten(monkeypatch: pytest.MonkeyPa
             signal()  # the first number is 0
             with pytest.raises(KeyboardInterrupt):
                 signal()
-        for _ in range(4):
+        for count in range(2, 6):
             signal()
-            select.select([], [], [], 2 * TIMEOUT)
+            wait_out_the_timeout(peer, count)
         pipeline.finish()
         assert len(answers) == len(peer.requests) == 5
         assert pipeline.statistics["in_progress"] == 0

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from patience import PATIENCE
+from receiving import free_port
 from scp_peer import Peer
 
 from pyspin import connections, messages
@@ -62,14 +64,14 @@ def read_all(pipeline: connections.SCPRequestPipeLine, read: Any, peer: Peer) ->
 
 
 def test_any_request_goes_over_any_connection(connection: Any, read: Any, peer: Peer) -> None:
-    pipeline = connections.SCPRequestPipeLine(connection, 8, 7)
+    pipeline = connections.SCPRequestPipeLine(connection, 8, 7, packet_timeout=PATIENCE)
     assert read_all(pipeline, read, peer) == []
     assert pipeline.n_resent == 0
 
 
 def test_losses_are_repaired_without_timeouts(connection: Any, read: Any, peer: Peer) -> None:
     peer.behave = lambda it: [] if it.number % 20 == 3 else peer.obey(it)
-    pipeline = connections.SCPRequestPipeLine(connection, None, None, packet_timeout=30)
+    pipeline = connections.SCPRequestPipeLine(connection, None, None, packet_timeout=PATIENCE)
     assert read_all(pipeline, read, peer) == []
     assert pipeline.n_resent >= 6
     assert pipeline.n_timeouts == 0
@@ -77,7 +79,7 @@ def test_losses_are_repaired_without_timeouts(connection: Any, read: Any, peer: 
 
 def test_a_busy_board_is_asked_again(connection: Any, read: Any, peer: Peer) -> None:
     peer.behave = lambda it: [it.reply(0x8D)] if it.number == 2 else peer.obey(it)
-    pipeline = connections.SCPRequestPipeLine(connection, 8, 7)
+    pipeline = connections.SCPRequestPipeLine(connection, 8, 7, packet_timeout=PATIENCE)
     assert read_all(pipeline, read, peer) == []
     assert pipeline.n_retry_code_resent == 1
 
@@ -102,7 +104,7 @@ def test_undefined_codes_and_runts_harm_nobody_else(connection: Any, read: Any, 
         return [b"\0" * 3, request.reply(0x7777, sequence=request.sequence ^ 0x8000), *good]
 
     peer.behave = behave
-    pipeline = connections.SCPRequestPipeLine(connection, 8, 7)
+    pipeline = connections.SCPRequestPipeLine(connection, 8, 7, packet_timeout=PATIENCE)
     assert read_all(pipeline, read, peer) == []
     statistics = pipeline.statistics
     if isinstance(connection, SCAMPConnection):  # it raises for both
@@ -137,11 +139,9 @@ def test_their_exceptions_reach_the_error_callback(connection: Any, peer: Peer) 
 
 
 def test_nobody_listening(read: Any) -> None:
-    with Peer() as gone:
-        port = gone.port
-    it: Any = SCAMPConnection(0, 0, remote_host="127.0.0.1", remote_port=port)
+    it: Any = SCAMPConnection(0, 0, remote_host="127.0.0.1", remote_port=free_port())
     errors: list[Any] = []
-    pipeline = connections.SCPRequestPipeLine(it, 4, packet_timeout=60)
+    pipeline = connections.SCPRequestPipeLine(it, 4, packet_timeout=PATIENCE)
     for _ in range(3):
         pipeline.send_request(read((0, 0, 0), 0, 4), None, lambda *what: errors.append(what))
     pipeline.finish()
@@ -161,7 +161,7 @@ def test_closing_ends_it(read: Any, peer: Peer) -> None:
     pipeline = connections.SCPRequestPipeLine(it, packet_timeout=1.0)
     errors: list[Any] = []
     pipeline.send_request(read((0, 0, 0), 0, 4), None, lambda *what: errors.append(what[1]))
-    assert arrived.wait(10)
+    assert arrived.wait(PATIENCE)
     it.close()
     pipeline.finish()
     assert len(errors) == 1
