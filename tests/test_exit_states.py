@@ -65,8 +65,9 @@ ENDS = {
         gc.collect()
     """,
     "signal": """
-        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
-        try: wait()
+        try:
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+            wait()
         except KeyboardInterrupt: pass
         else: sys.exit("not interrupted")
     """,

@@ -8,24 +8,19 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 import pytest
+from interrupting import Interruption, interrupted_in
+from patience import PATIENCE
 from receiving import small_heaps, stream_of, wait_until
 
 import pyspin
 import pyspin.recv
 from pyspin._ffi import lib
 from pyspin.recv import heap, source
-
-
-class Interruption(Exception):
-    """What the handler raises."""
-
-
-def interrupt(number: int, frame: object) -> None:
-    raise Interruption
 
 
 @pytest.fixture(autouse=True)
@@ -41,17 +36,15 @@ def handlers() -> Iterator[None]:
     "wait",
     [
         lambda stream: stream.get(),
-        lambda stream: stream.get(timeout=60),
+        lambda stream: stream.get(timeout=PATIENCE),
         lambda stream: stream.get_many(3),
         lambda stream: next(stream),
     ],
 )
-def test_a_handler_that_raises_ends_the_wait(wait: object) -> None:
+def test_a_handler_that_raises_ends_the_wait(wait: Callable[[pyspin.recv.Stream], Any]) -> None:
     with pyspin.recv.Stream(pyspin.ThreadPool()) as stream:
-        signal.signal(signal.SIGALRM, interrupt)
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
-        with pytest.raises(Interruption):
-            wait(stream)  # type: ignore[operator]
+        with interrupted_in(source.HeapSource._take, source.HeapSource._take_many):
+            wait(stream)
         stream.add_buffer_reader(small_heaps(1)[0])
         assert stream.get().cnt == 1
 

@@ -5,7 +5,6 @@ import contextlib
 import errno
 import gc
 import select
-import signal
 import socket
 import sys
 import threading
@@ -13,7 +12,10 @@ import weakref
 
 import numpy as np
 import pytest
-from sending import DEADLINE, check_arrives, has_datagram, make_heap, packets_of, receiver
+from interrupting import Interruption, interrupted_in
+from patience import PATIENCE
+from receiving import NO_HOST, free_port
+from sending import check_arrives, has_datagram, make_heap, packets_of, receiver
 
 import pyspin
 from pyspin import Flavour
@@ -127,8 +129,7 @@ def provoke_refusal(sock):
 def test_nobody_listening_on_a_connected_socket_is_no_error(pool):
     heap = make_heap()
     with receiver() as sock, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
-        with receiver() as gone:
-            own.connect(gone.getsockname())
+        own.connect(("127.0.0.1", free_port()))
         with UdpStream(pool, *sock.getsockname(), socket=own) as stream:
             for cnt in range(1, 4):
                 provoke_refusal(own)
@@ -205,7 +206,7 @@ def test_ipv6_multicast(pool, positional):
     heap = make_heap()
     group = "ff12::1234"
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(DEADLINE)
+        sock.settimeout(PATIENCE)
         sock.bind(("::", 0))
         index = join_group6(sock, group)
         port = sock.getsockname()[1]
@@ -268,9 +269,9 @@ def test_a_port_may_be_any_integer(pool):
 
 def test_an_unknown_host_is_both_errors(pool):
     with pytest.raises(RuntimeError) as caught:
-        UdpStream(pool, "nowhere.invalid", 8888)
+        UdpStream(pool, NO_HOST, 8888)
     assert isinstance(caught.value, OSError)
-    assert "nowhere.invalid" in str(caught.value)
+    assert NO_HOST in str(caught.value)
 
 
 def test_a_refused_buffer_size_is_logged(pool, caplog):
@@ -338,7 +339,7 @@ class Sending:
 
     def join(self):
         for thread in self.threads:
-            thread.join(DEADLINE)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
 
 
@@ -394,23 +395,7 @@ def test_a_block_that_raises_stops_at_once(pool):
         assert stream.stats.cancelled == 1
 
 
-class Interrupted(Exception):
-    pass
-
-
-def interrupt(number, frame):
-    raise Interrupted
-
-
-@pytest.fixture
-def alarms():
-    old = signal.signal(signal.SIGALRM, interrupt)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, old)
-
-
-def test_a_signal_interrupts_the_wait_and_the_values_live_on(pool, alarms):
+def test_a_signal_interrupts_the_wait_and_the_values_live_on(pool):
     value = np.ones(5000, np.uint8)
     reference = weakref.ref(value)
     heap = Heap()
@@ -418,12 +403,10 @@ def test_a_signal_interrupts_the_wait_and_the_values_live_on(pool, alarms):
     del value
     with receiver() as sock:
         stream = UdpStream(pool, *sock.getsockname(), SLOW)
-        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
-        with pytest.raises(Interrupted):
+        with interrupted_in(UdpStream._wait):
             stream.send_heap(heap)
-        with pytest.raises(Interrupted):
+        with interrupted_in(UdpStream.flush):
             stream.flush()
-        signal.setitimer(signal.ITIMER_REAL, 0)
         del heap
         gc.collect()
         assert reference() is not None
@@ -447,12 +430,12 @@ def test_a_heap_is_let_go_if_a_handler_raised_as_it_was_sent(pool, monkeypatch):
 
         def spn_sender_send(self, *arguments):
             lib.spn_sender_send(*arguments)
-            raise Interrupted
+            raise Interruption
 
     lib = udp.lib
     with receiver() as sock, UdpStream(pool, *sock.getsockname()) as stream:
         monkeypatch.setattr(udp, "lib", InterruptedLib())
-        with pytest.raises(Interrupted):
+        with pytest.raises(Interruption):
             stream.send_heap(heap)
         monkeypatch.undo()
         del heap
@@ -463,13 +446,11 @@ def test_a_heap_is_let_go_if_a_handler_raised_as_it_was_sent(pool, monkeypatch):
         assert reference() is None
 
 
-def test_dropping_a_stream_with_a_heap_in_flight(pool, alarms):
+def test_dropping_a_stream_with_a_heap_in_flight(pool):
     with receiver() as sock:
         stream = UdpStream(pool, *sock.getsockname(), SLOW)
-        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
-        with pytest.raises(Interrupted):
+        with interrupted_in(UdpStream._wait):
             stream.send_heap(make_heap())
-        signal.setitimer(signal.ITIMER_REAL, 0)
         del stream
         gc.collect()
 
