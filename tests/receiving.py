@@ -21,8 +21,8 @@ from patience import PATIENCE
 import pyspin
 import pyspin.recv
 
-#: A name that is too long to be one: nobody, be it in the network, needs to be asked.
-NO_HOST = "no-such-host" * 10
+#: A name that is too long to be one, so no name server is asked.
+NO_HOST = "no-such-host." * 20
 
 
 def heaps_of(data: bytes | Sequence[bytes], **options: Any) -> list[Any]:

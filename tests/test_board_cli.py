@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 from patience import PATIENCE
+from receiving import NO_HOST
 
 pytest.importorskip("click")
 pytest.importorskip("rich")
@@ -24,12 +25,12 @@ VERSION = struct.pack("<2x8BHH12x", 0x87, 255, 0, 0xFF, 255, 255, 0, 0, 0, 1)
 
 @contextmanager
 def start(*options: str) -> Iterator[subprocess.Popen[str]]:
-    """Run `pyspin board`; it is killed at the end, and after two minutes in any case."""
+    """Run `pyspin board`; it is killed at the end, and after a while in any case."""
     command = [sys.executable, "-m", "pyspin", "board", *options]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
     ) as child:
-        watchdog = threading.Timer(120, child.kill)
+        watchdog = threading.Timer(PATIENCE, child.kill)
         watchdog.start()
         try:
             yield child
@@ -75,7 +76,7 @@ def test_a_torus_has_three_boards_a_triad() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--host", "nowhere"], "nowhere"),
+        (["--host", NO_HOST], NO_HOST),
         (["--host", "255.255.255.255", "--boards", "2", "--port", "0"], "255.255.255.255"),
         (["--latency", "nan"], "latency"),
         (["--loss", "nan"], "loss"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 from scp_peer import Peer
 
 from pyspin import connections
@@ -178,7 +179,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         assert data == bytes(range(8, 18))
         connection.write_memory(number(3), number(4), np.uint32(8), b"abcd", number(5))
         connection.send_scp_request(ReadMemory((0, 0, 0), 0, 4))
-        connection.receive_scp_response(30)
+        connection.receive_scp_response(PATIENCE)
         for request in peer.requests[:-1]:
             assert (request.x, request.y, request.destination) == (3, 4, 5)
         assert (peer.requests[-1].source_x, peer.requests[-1].source_y) == (1, 2)

@@ -10,9 +10,16 @@ from pathlib import Path
 
 import pytest
 from patience import PATIENCE
+from receiving import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def with_free_ports(text: str) -> str:
+    """Give the examples ports that nobody else has."""
+    ports: dict[str, int] = {}
+    return re.sub(r"\b88\d\d\b", lambda it: str(ports.setdefault(it[0], free_port())), text)
 
 
 def examples(page: Path) -> list[str]:
@@ -25,7 +32,7 @@ def examples(page: Path) -> list[str]:
 )
 def test_examples_run(page: Path, tmp_path: Path) -> None:
     script = tmp_path / "examples.py"
-    script.write_text("\n".join(examples(page)))
+    script.write_text(with_free_ports("\n".join(examples(page))))
     run = subprocess.run(
         [sys.executable, "-W", "error", str(script)],
         cwd=tmp_path,

@@ -144,23 +144,31 @@ def test_nothing_is_near_an_interface_that_is_not_there() -> None:
 
 
 @pytest.fixture
-def huge_pages() -> Iterator[None]:
-    """Reserve eight huge pages for the time of a test."""
-    if mmap.PAGESIZE != 4096 or os.geteuid() != 0 or not RESERVED.exists():
-        pytest.skip("only root may reserve huge pages")
+def reservation() -> Iterator[None]:
+    """Keep other runs of these tests from the reserved huge pages for the time of a test."""
+    if not RESERVED.exists():
+        pytest.skip("the kernel has no huge pages")
     with RESERVED.open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of other runs of these tests
-        before = int(RESERVED.read_text())
-        try:
-            RESERVED.write_text(str(before + 8))
-        except OSError as error:
-            pytest.skip(f"huge pages cannot be reserved: {error}")
-        try:
-            if int(RESERVED.read_text()) < before + 8:
-                pytest.skip("the machine has no eight huge pages to spare")
-            yield
-        finally:
-            RESERVED.write_text(str(before))
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture
+def huge_pages(reservation: None) -> Iterator[None]:
+    """Reserve eight huge pages for the time of a test."""
+    if mmap.PAGESIZE != 4096 or os.geteuid() != 0:
+        pytest.skip("only root may reserve huge pages")
+    before = int(RESERVED.read_text())
+    try:
+        RESERVED.write_text(str(before + 8))
+    except OSError as error:
+        pytest.skip(f"huge pages cannot be reserved: {error}")
+    try:
+        if int(RESERVED.read_text()) < before + 8:
+            pytest.skip("the machine has no eight huge pages to spare")
+        yield
+    finally:
+        RESERVED.write_text(str(before))
 
 
 @pytest.mark.usefixtures("huge_pages")
@@ -197,6 +205,7 @@ def test_heaps_lie_in_reserved_huge_pages(scatter: bool) -> None:
             del item
 
 
+@pytest.mark.usefixtures("reservation")
 def test_transparent_huge_pages_are_asked_for_when_none_are_reserved() -> None:
     if not Path("/sys/kernel/mm/transparent_hugepage").exists():
         pytest.skip("the kernel has no transparent huge pages")
@@ -216,9 +225,10 @@ def received(huge_pages: bool) -> bytes:
         return Path("/proc/self/smaps").read_bytes()
 
 
-@pytest.mark.parametrize("huge_pages", [False, True])
-def test_datagrams_land_in_huge_pages_or_in_others(huge_pages: bool) -> None:
-    received(huge_pages)
+@pytest.mark.usefixtures("reservation")
+@pytest.mark.parametrize("huge", [False, True])
+def test_datagrams_land_in_huge_pages_or_in_others(huge: bool) -> None:
+    received(huge)
 
 
 @pytest.mark.usefixtures("huge_pages")

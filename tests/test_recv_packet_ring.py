@@ -402,6 +402,13 @@ def test_without_the_capability_the_error_says_how_to_grant_it() -> None:
 
 # ---- network namespaces: what loopback cannot show ------------------------------------------
 
+# A network of our own: another run of these tests may be under way on this machine.
+NUMBER = os.getpid() % 250 + 1
+NETWORK = f"10.91.{NUMBER}"
+HERE, THERE = f"{NETWORK}.1", f"{NETWORK}.2"
+VLAN_HERE, VLAN_THERE = f"10.92.{NUMBER}.1", f"10.92.{NUMBER}.2"
+HERE_6, THERE_6 = f"fd91:{NUMBER:x}::1", f"fd91:{NUMBER:x}::2"
+
 
 def _ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True)
@@ -409,7 +416,7 @@ def _ip(*words: str) -> None:
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    """Give a namespace joined to this one's by a veth pair, 10.91.0.1 here, 10.91.0.2 there."""
+    """Give a namespace joined to this one's by a veth pair, HERE and THERE."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("network namespaces need root and the ip command")
     name = f"spn{uuid.uuid4().hex[:8]}"
@@ -423,9 +430,9 @@ def namespace() -> Iterator[str]:
             _ip("link", "add", here, "type", "veth", "peer", "name", there, "netns", name)
         except subprocess.CalledProcessError as error:
             pytest.skip(f"the machine has no veth: {error.stderr.decode().strip()}")
-        _ip("addr", "add", "10.91.0.1/24", "dev", here)
+        _ip("addr", "add", f"{HERE}/24", "dev", here)
         _ip("link", "set", here, "up")
-        _ip("-n", name, "addr", "add", "10.91.0.2/24", "dev", there)
+        _ip("-n", name, "addr", "add", f"{THERE}/24", "dev", there)
         _ip("-n", name, "link", "set", there, "up")
         yield name
     finally:
@@ -475,12 +482,12 @@ def test_over_veth_with_fragments(
     stream: pyspin.recv.Stream, namespace: str, tmp_path: Path
 ) -> None:
     """What fits a frame arrives; what IP had to cut is counted and left."""
-    port = free_port("10.91.0.1")
+    port = free_port(HERE)
     interface = f"{namespace[:9]}a"
-    stream.add_packet_ring_reader(interface, port, address="10.91.0.1", **SMALL)
+    stream.add_packet_ring_reader(interface, port, address=HERE, **SMALL)
     whole = small_heaps(3)
     cut = p.data_packet(50, bytes(4000), 0, 4000)
-    _send_from(namespace, [whole[0], cut, *whole[1:]], "10.91.0.1", port, tmp_path)
+    _send_from(namespace, [whole[0], cut, *whole[1:]], HERE, port, tmp_path)
     assert cnts(stream, 3) == [1, 2, 3]
     stats = stream.stats
     assert stats.rejected_ip == 1
@@ -497,21 +504,19 @@ def test_vlan_tags_are_passed_over(
         _ip("link", "add", "link", base, "name", f"{base}.7", "type", "vlan", "id", "7")
     except subprocess.CalledProcessError as error:
         pytest.skip(f"the machine has no VLANs: {error.stderr.decode().strip()}")
-    _ip("addr", "add", "10.92.0.1/24", "dev", f"{base}.7")
+    _ip("addr", "add", f"{VLAN_HERE}/24", "dev", f"{base}.7")
     _ip("link", "set", f"{base}.7", "up")
     inner = f"{there}.7"
     _ip("-n", namespace, "link", "add", "link", there, "name", inner, "type", "vlan", "id", "7")
-    _ip("-n", namespace, "addr", "add", "10.92.0.2/24", "dev", inner)
+    _ip("-n", namespace, "addr", "add", f"{VLAN_THERE}/24", "dev", inner)
     _ip("-n", namespace, "link", "set", inner, "up")
-    port = free_port("10.92.0.1")
-    stream.add_packet_ring_reader(base, port, address="10.92.0.1", all_protocols=True, **SMALL)
-    _send_from(namespace, small_heaps(3), "10.92.0.1", port, tmp_path)
+    port = free_port(VLAN_HERE)
+    stream.add_packet_ring_reader(base, port, address=VLAN_HERE, all_protocols=True, **SMALL)
+    _send_from(namespace, small_heaps(3), VLAN_HERE, port, tmp_path)
     assert cnts(stream, 3) == [1, 2, 3]
     assert stream.stats.rejected_ip == 0
 
 
-HERE, THERE = "10.91.0.1", "10.91.0.2"
-HERE_6, THERE_6 = "fd91::1", "fd91::2"
 SENDER = bytes.fromhex("020000000002")
 
 
@@ -580,7 +585,7 @@ def hostile_frames(port: int, mine: bytes) -> list[tuple[bytes, int]]:
         (v4(good4, other), 0),
         (v6(good6, other), 0),
         (v4(f.udp(payload, THERE, HERE, port ^ 1)), 0),
-        (f.ethernet(f.ipv4(good4, THERE, "10.91.0.77"), SENDER, mine), 0),
+        (f.ethernet(f.ipv4(good4, THERE, f"{NETWORK}.77"), SENDER, mine), 0),
     ]
 
 
