@@ -292,7 +292,8 @@ def test_packets_shuffled_dropped_and_repeated(seed: int) -> None:
 def test_over_udp(size: int, gro: bool) -> None:
     group = spead2.send.ItemGroup()
     fill(group)
-    big = np.arange(50_000, dtype=np.uint32) if size > 56 else np.arange(100, dtype=np.uint32)
+    # Of packets that fit in any socket's buffer: the sender does not wait for us.
+    big = np.arange(20_000 if size > 56 else 100, dtype=np.uint32)
     item = group.add_item(0x2000, "big", "", big.shape, big.dtype, value=big)
     generator = spead2.send.HeapGenerator(group)
     with pyspin.recv.Stream(pyspin.ThreadPool(), ring_heaps=8) as stream:

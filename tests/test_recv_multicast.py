@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 
 import pytest
+from patience import PATIENCE
 from receiving import free_port, small_heaps
 
 import pyspin
@@ -79,7 +80,7 @@ def stream() -> Iterator[pyspin.recv.Stream]:
 
 
 def cnt(stream: pyspin.recv.Stream) -> int:
-    return stream.get(timeout=30).cnt
+    return stream.get(timeout=PATIENCE).cnt
 
 
 @needs_ipv4
@@ -182,7 +183,7 @@ def test_what_is_no_group_of_the_protocol(
 
 def test_an_interface_that_does_not_exist(stream: pyspin.recv.Stream) -> None:
     with pytest.raises(OSError, match="cannot receive") as caught:
-        stream.add_udp_reader(GROUP4, free_port(), interface_address="192.0.2.1")
+        stream.add_udp_reader(GROUP4, free_port(), interface_address="240.0.0.1")
     assert isinstance(caught.value, RuntimeError)
 
 

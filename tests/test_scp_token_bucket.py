@@ -221,7 +221,7 @@ def test_what_is_no_number_is_named(bad: Any) -> None:
 def test_tasks_wait_without_blocking() -> None:
     async def work() -> list[str]:
         order: list[str] = []
-        bucket = TokenBucket(1, 50)
+        bucket = TokenBucket(1, 2)
 
         async def consumer() -> None:
             for _ in range(2):
