@@ -19,17 +19,34 @@ static inline int open_socket(void)
     return fd;
 }
 
+/* Ask for a receive buffer in which whole batches may wait. What the kernel
+ * gives is up to net.core.rmem_max, but for those who may force it; it charges
+ * for more than the bytes of a datagram. */
+static inline void enlarge_buffer(int fd)
+{
+    int size = 4 << 20;
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+}
+
+static inline size_t buffer_size_of(int fd)
+{
+    int size = 0;
+    socklen_t length = sizeof size;
+    CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &length), 0);
+    return (size_t)size;
+}
+
 /* A socket that receives at an ephemeral port. */
 static inline int open_receiver(uint16_t *port)
 {
     int fd = open_socket();
-    int size = 4 << 20;
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
     CHECK_EQ(bind(fd, (struct sockaddr *)&address, length), 0);
     CHECK_EQ(getsockname(fd, (struct sockaddr *)&address, &length), 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    enlarge_buffer(fd);
     *port = ntohs(address.sin_port);
     return fd;
 }

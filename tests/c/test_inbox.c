@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include "check.h"
 #include "pyspin.h"
+#include "sockets.h"
 
 enum { CAPACITY = 1 << 20 };
 
@@ -21,13 +16,12 @@ static int bound_socket(struct sockaddr_in *address)
 {
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
     socklen_t length = sizeof *address;
-    int size = 1 << 22;
     memset(address, 0, sizeof *address);
     address->sin_family = AF_INET;
     address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     CHECK(bind(fd, (struct sockaddr *)address, sizeof *address) == 0);
     CHECK(getsockname(fd, (struct sockaddr *)address, &length) == 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    enlarge_buffer(fd);
     return fd;
 }
 

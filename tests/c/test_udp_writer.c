@@ -83,8 +83,14 @@ static void check_arrives(test_rig *rig, const spn_packets *packets, size_t inde
 
 static void check_heap(bool gso, size_t length, size_t max_packet_size)
 {
+    enum { ROOM = 4 << 20 }; /* for a batch */
     test_rig rig;
     set_up(&rig, gso);
+    if (length > 1000 && buffer_size_of(rig.receiver) < ROOM) {
+        fprintf(stderr, "not tested: heaps of %zu bytes\n", length);
+        tear_down(&rig);
+        return;
+    }
     spn_packets *packets = cut(length, max_packet_size);
     size_t built = 0, arrived = 0;
     while (built < spn_packets_count(packets)) {

@@ -3,12 +3,7 @@
 #ifndef UDP_H
 #define UDP_H
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "check.h"
+#include "sockets.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -22,11 +17,10 @@ static inline void udp_pair(int *in, int *out)
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
     socklen_t size = sizeof address;
-    int buffer = 4 << 20;
     *in = socket(AF_INET, SOCK_DGRAM, 0);
     *out = socket(AF_INET, SOCK_DGRAM, 0);
     CHECK(*in >= 0 && *out >= 0);
-    CHECK_EQ(setsockopt(*in, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer), 0);
+    enlarge_buffer(*in);
     CHECK_EQ(bind(*in, (struct sockaddr *)&address, size), 0);
     CHECK_EQ(getsockname(*in, (struct sockaddr *)&address, &size), 0);
     CHECK_EQ(connect(*out, (struct sockaddr *)&address, size), 0);
