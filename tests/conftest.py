@@ -13,10 +13,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from patience import PATIENCE
 
 #: Seconds that one test may take, before the whole run is ended with a trace of all threads.
 LIMIT = float(os.environ.get("PYSPIN_TEST_LIMIT", "900"))
+
+# The same examples each time, however long they take to be made and tried.
+settings.register_profile(
+    "pyspin", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("pyspin")
 
 _last_sign_of_life = time.monotonic()
 

@@ -328,7 +328,7 @@ def test_an_incomplete_heap_is_refused() -> None:
 fields = st.binary(max_size=24)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(fields, fields, st.binary(max_size=40), fields, st.integers(0, 7), st.binary(max_size=40))
 def test_arbitrary_fields_raise_nothing_else(
     format: bytes, shape: bytes, header: bytes, name: bytes, mask: int, value: bytes
@@ -341,7 +341,7 @@ def test_arbitrary_fields_raise_nothing_else(
         pass
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_damaged_descriptor_raises_nothing_else(data: st.DataObject) -> None:
     good = [descriptor(shape=b"\1" + bytes(5)), descriptor(header=header_of())]
@@ -374,7 +374,7 @@ TOKENS += [
 ]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(TOKENS), max_size=30).map("".join), st.sampled_from(["d", "s", ""]))
 def test_headers_of_likely_tokens_raise_nothing_else(text: str, where: str) -> None:
     header = {"d": header_of(text), "s": header_of(shape=text), "": text.encode()}[where]

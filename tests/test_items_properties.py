@@ -64,7 +64,7 @@ fields = st.one_of(
 flavours = {"hab": st.sampled_from(range(16, 57, 8)), "mask": st.integers(0, 7)}
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(data=st.data(), format=st.lists(fields, min_size=1, max_size=4), **flavours)
 def test_formats_survive(data: st.DataObject, format: Any, hab: int, mask: int) -> None:
     count = data.draw(st.integers(1, 20))
@@ -88,7 +88,7 @@ def test_formats_survive(data: st.DataObject, format: Any, hab: int, mask: int) 
         assert ours.dtype == theirs.dtype.newbyteorder("=")
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     data=st.data(),
     bits=st.integers(1, 64),
@@ -118,7 +118,7 @@ dtypes = st.one_of(
 ).filter(lambda dtype: 0 < dtype.itemsize <= 64 and dtype.subdtype is None)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     data=st.data(),
     dtype=dtypes,

@@ -123,13 +123,13 @@ def check(data: bytes, max_heaps: int, stop: bool) -> None:
     assert stats == {name: model.stats[name] for name in COUNTERS}
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.lists(loose_packets(), max_size=12), st.integers(1, 4), st.booleans())
 def test_packets_that_disagree(traffic: list[bytes], max_heaps: int, stop: bool) -> None:
     check(b"".join(traffic), max_heaps, stop)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(shuffled_traffic(), st.integers(1, 4), st.booleans())
 def test_packets_shuffled_lost_and_repeated(
     traffic: list[bytes], max_heaps: int, stop: bool
@@ -137,7 +137,7 @@ def test_packets_shuffled_lost_and_repeated(
     check(b"".join(traffic), max_heaps, stop)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(hostile_bytes(), st.integers(1, 4), st.booleans())
 def test_hostile_bytes(data: bytes, max_heaps: int, stop: bool) -> None:
     check(data, max_heaps, stop)
