@@ -126,7 +126,7 @@ def test_a_terminal_has_the_panel_if_it_can_show_it(
         with contextlib.suppress(OSError):  # so a terminal ends
             while more := screen.read(4096):
                 shown += more
-    assert process.wait(timeout=180) == 0, shown
+    assert process.wait(timeout=PATIENCE) == 0, shown
     assert b"interrupted" in shown
     assert (b"\x1b[" in shown) == has_panel
 
