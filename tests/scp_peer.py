@@ -12,6 +12,8 @@ import struct
 import threading
 from collections.abc import Callable, Iterable
 
+from patience import PATIENCE
+
 OK = 0x80
 RETRY_CODES = {
     "RC_LEN": 0x81,
@@ -113,7 +115,7 @@ class Peer:
         self._has_caught_up.clear()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as marker:
             marker.sendto(b"mark", ("127.0.0.1", self.port))
-        assert self._has_caught_up.wait(60)
+        assert self._has_caught_up.wait(PATIENCE)
         return len(self.requests)
 
     def _serve(self) -> None:
