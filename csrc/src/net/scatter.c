@@ -15,10 +15,6 @@
 enum {
     HORIZON_MAX = 512 << 10,
     HORIZON_MIN = 64 << 10,
-    /* So many misses in excess of hits end the guessing for a while. */
-    MISSES_MAX = 8,
-    PAUSE_MIN = 64, /* calls */
-    PAUSE_MAX = 8192,
 };
 
 spni_scatter *spni_scatter_new(spn_stream *stream, uint8_t *bounce,
@@ -34,7 +30,7 @@ spni_scatter *spni_scatter_new(spn_stream *stream, uint8_t *bounce,
     scatter->message_size = message_size;
     scatter->usual_count = 1;
     scatter->horizon = HORIZON_MAX;
-    scatter->next_pause = PAUSE_MIN;
+    spni_guess_init(&scatter->guess);
     return scatter;
 }
 
@@ -156,23 +152,12 @@ static void save_message(spni_scatter *scatter, unsigned number,
 
 static void judge(spni_scatter *scatter, bool hit)
 {
-    if (hit) {
-        scatter->misses -= scatter->misses > 0;
-        scatter->next_pause = PAUSE_MIN;
-        scatter->horizon *= 2;
-        if (scatter->horizon > HORIZON_MAX)
-            scatter->horizon = HORIZON_MAX;
-        return;
-    }
-    scatter->horizon /= 2;
-    if (scatter->horizon < HORIZON_MIN)
-        scatter->horizon = HORIZON_MIN;
-    if (++scatter->misses < MISSES_MAX)
-        return;
-    scatter->misses = MISSES_MAX / 2;
-    scatter->pause = scatter->next_pause;
-    if (scatter->next_pause < PAUSE_MAX)
-        scatter->next_pause *= 2;
+    size_t horizon = hit ? scatter->horizon * 2 : scatter->horizon / 2;
+
+    if (horizon > HORIZON_MAX)
+        horizon = HORIZON_MAX;
+    scatter->horizon = horizon < HORIZON_MIN ? HORIZON_MIN : horizon;
+    spni_guess_judge(&scatter->guess, hit);
 }
 
 void spni_scatter_check(spni_scatter *scatter, const struct mmsghdr *messages,

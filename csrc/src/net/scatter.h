@@ -20,9 +20,12 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "net/guess.h"
 #include "spead/stream.h"
 
 enum {
+    /* Below, the iovecs cost the kernel more than the copy costs us. */
+    SPNI_SCATTER_PAYLOAD_MIN = 4096,
     SPNI_SCATTER_PACKETS = 256, /* planned for one call */
     SPNI_SCATTER_MESSAGES = 64,
     SPNI_SCATTER_SPARES = 4, /* heaps that may begin within one call */
@@ -63,10 +66,8 @@ typedef struct {
     unsigned last_count; /* messages of the last call */
 
     /* When to guess at all. */
-    size_t horizon;  /* bytes to plan for a call */
-    unsigned misses; /* lately */
-    unsigned pause;  /* calls to go without a plan */
-    unsigned next_pause;
+    spni_guess guess;
+    size_t horizon; /* bytes to plan for a call */
 
     /* The plan of this call. */
     spni_buffer spares[SPNI_SCATTER_SPARES];

@@ -3,8 +3,6 @@
 #include "net/scatter.h"
 
 enum {
-    /* Below, the iovecs cost the kernel more than the copy costs us. */
-    PAYLOAD_MIN = 4096,
     MESSAGES_MIN = 8,
 };
 
@@ -177,14 +175,9 @@ static bool is_alone(const spn_stream *stream)
 
 static bool may_plan(spni_scatter *scatter)
 {
-    if (!is_alone(scatter->stream))
-        return false;
-    if (scatter->pause > 0) {
-        scatter->pause--;
-        return false;
-    }
-    return scatter->shape.heap_length > 0
-        && scatter->shape.payload_length >= PAYLOAD_MIN
+    return is_alone(scatter->stream) && spni_guess_may(&scatter->guess)
+        && scatter->shape.heap_length > 0
+        && scatter->shape.payload_length >= SPNI_SCATTER_PAYLOAD_MIN
         && scatter->shape.header_length <= SPNI_SEQUEL_HEADER_MAX;
 }
 
