@@ -42,6 +42,9 @@ static struct {
     unsigned most; /* messages that a call may bring, 1..most by turns */
     unsigned calls; /* that brought something */
     unsigned led;   /* of them, those that led messages to several places */
+    unsigned moved; /* of them, those that led the first to one other place than
+                     * the first call did */
+    const void *usual; /* that place */
     void (*after)(void); /* each call, on the thread that calls; may be NULL */
 } kernel = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
 
@@ -56,6 +59,8 @@ static inline int kernel_open(unsigned most)
     kernel.most = most;
     kernel.calls = 0;
     kernel.led = 0;
+    kernel.moved = 0;
+    kernel.usual = NULL;
     kernel.after = NULL;
     pthread_mutex_unlock(&kernel.lock);
     return fd;
@@ -128,6 +133,17 @@ static inline void kernel_write(struct mmsghdr *to, const kernel_message *from)
     kernel_tell_segment(header, from->segment);
 }
 
+static inline void kernel_note(const struct msghdr *first)
+{
+    const void *place = first->msg_iov[0].iov_base;
+    if (kernel.usual == NULL)
+        kernel.usual = place;
+    if (first->msg_iovlen > 1)
+        kernel.led++;
+    else
+        kernel.moved += place != kernel.usual;
+}
+
 static inline int kernel_receive(struct mmsghdr *messages, unsigned limit)
 {
     unsigned most = 1 + kernel.calls * 7 % kernel.most;
@@ -136,7 +152,7 @@ static inline int kernel_receive(struct mmsghdr *messages, unsigned limit)
     if (kernel.left == 0)
         return 0;
     kernel.calls++;
-    kernel.led += messages[0].msg_hdr.msg_iovlen > 1;
+    kernel_note(&messages[0].msg_hdr);
     for (unsigned i = 0; i < limit; i++)
         kernel_spoil(&messages[i].msg_hdr);
     for (; n < limit && n < most && kernel.left > 0; n++, kernel.left--)

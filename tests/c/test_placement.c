@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When payloads are placed, and when the reader does better not to guess. That
- * what is placed is right is tested in test_scatter.c and fuzz_scatter.c. */
+/* When payloads are placed or land in their heap, and when the reader does
+ * better not to guess. That what comes out is right is tested in test_scatter.c
+ * and fuzz_scatter.c. */
 #include <sched.h>
 
+#include "base/loop.h"
 #include "kernel.h"
 #include "memory/allocator.h"
 #include "net/scatter.h"
 #include "receive.h"
 #include "spead/delivery.h"
+#include "spead/feed.h"
 #include "spead/heap.h"
 #include "spead/stream.h"
 #include "udp.h"
@@ -87,14 +90,14 @@ static receiver begin(unsigned most)
 
 /* What has become of the messages that were added. */
 typedef struct {
-    unsigned calls, led;
+    unsigned calls, led, moved;
     uint64_t placed, copied;
 } outcome;
 
 static outcome exchange(receiver *r)
 {
     spn_stream_stats before = receiver_stats(r), after;
-    outcome from = {kernel.calls, kernel.led, 0, 0};
+    outcome from = {kernel.calls, kernel.led, kernel.moved, 0, 0};
     kernel_arrive(messages, message_count);
     do {
         sched_yield();
@@ -102,6 +105,7 @@ static outcome exchange(receiver *r)
     } while (after.datagrams < before.datagrams + datagram_count);
     clear();
     return (outcome){kernel.calls - from.calls, kernel.led - from.led,
+                     kernel.moved - from.moved,
                      after.bytes_placed - before.bytes_placed,
                      after.bytes_copied - before.bytes_copied};
 }
@@ -197,6 +201,150 @@ static void long_headers_are_not_placed(void)
     o = exchange(&r);
     CHECK_EQ(o.placed, 0);
     CHECK_EQ(take_all(&r), 50);
+    end(&r);
+}
+
+/* ---- what lands in its heap ---- */
+
+enum { LANDED = 120, LANDED_LENGTH = 2000 }; /* packets of a heap, payload */
+
+static void add_long_heap(uint64_t cnt, size_t length)
+{
+    for (size_t i = 0; i < LANDED; i++)
+        add(cnt, LANDED * length, i * length, length, 0);
+}
+
+static void check_long_heaps(receiver *r, uint64_t first, size_t count)
+{
+    for (uint64_t cnt = first; cnt < first + count; cnt++) {
+        spn_heap *heap = receiver_get(r);
+        CHECK_EQ(heap->cnt, cnt);
+        CHECK_EQ(heap->payload_length, LANDED * LANDED_LENGTH);
+        for (size_t i = 0; i < LANDED; i++)
+            CHECK(memcmp(heap->payload + i * LANDED_LENGTH, payload + cnt % 7,
+                         LANDED_LENGTH)
+                  == 0);
+        spn_heap_unref(heap);
+    }
+}
+
+/* A message a call, of 13 packets: nearly ten for a heap. But for the end of
+ * a heap, where there is no room for the largest message, they land in it. */
+static void merged_packets_land(void)
+{
+    enum { HEAPS = 8 };
+    receiver r = begin(1);
+    outcome o;
+    for (uint64_t cnt = 1; cnt <= HEAPS; cnt++)
+        add_long_heap(cnt, LANDED_LENGTH);
+    merge(13);
+    o = exchange(&r);
+    CHECK_EQ(o.led, 0);
+    CHECK(o.moved >= o.calls / 2);
+    CHECK(o.moved < o.calls);
+    CHECK_EQ(o.copied, HEAPS * LANDED * LANDED_LENGTH);
+    check_long_heaps(&r, 1, HEAPS);
+    end(&r);
+}
+
+typedef struct {
+    spn_stream *stream;
+    bool was_added[3];
+} next_three;
+
+static void add_next_three(void *three_void)
+{
+    next_three *three = three_void;
+    for (size_t i = 0; i < 3; i++)
+        three->was_added[i] = spni_stream_add_next(
+            three->stream, messages[i].data, messages[i].length);
+}
+
+/* Nothing is delivered while packets lie in the heap, so the last goes the
+ * ordinary way. */
+static void only_what_continues_a_heap_and_does_not_end_it_is_next(void)
+{
+    receiver r = begin(1);
+    next_three three = {.stream = r.stream};
+    add(1, 6000, 0, 2000, 1);
+    add(1, 6000, 2000, 2000, 0);
+    exchange(&r);
+    add(2, 8000, 0, 2000, 0);
+    add(2, 8000, 2000, 2000, 0);
+    exchange(&r);
+    add(2, 8000, 2000, 2000, 0);
+    add(2, 8000, 4000, 2000, 0);
+    add(2, 8000, 6000, 2000, 0);
+    CHECK_EQ(spni_loop_call(r.stream->loop, add_next_three, &three), 0);
+    CHECK(!three.was_added[0]);
+    CHECK(three.was_added[1]);
+    CHECK(!three.was_added[2]);
+    CHECK_EQ(take_all(&r), 0);
+    end(&r);
+}
+
+/* Neither single packets, nor those of heaps that are too short, nor those that
+ * are large enough to be placed. */
+static void what_does_not_land(void)
+{
+    receiver r = begin(4);
+    outcome o;
+    add_long_heap(1, LANDED_LENGTH);
+    o = exchange(&r);
+    CHECK_EQ(o.moved, 0);
+    add_heaps(2, 200, 2000, 0);
+    merge(15);
+    o = exchange(&r);
+    CHECK_EQ(o.moved, 0);
+    add_long_heap(300, 4096);
+    merge(13);
+    o = exchange(&r);
+    CHECK_EQ(o.moved, 0);
+    CHECK(o.led > 0);
+    CHECK_EQ(take_all(&r), 202);
+    end(&r);
+}
+
+/* Packets the wrong way round, or of another heap: from there on all is saved,
+ * and none of it is seen in what comes out. */
+static void what_comes_between_does_no_harm(void)
+{
+    enum { HEAPS = 40 };
+    receiver r = begin(3);
+    outcome o;
+    for (uint64_t cnt = 1; cnt <= HEAPS; cnt++) {
+        size_t odd = 13 + cnt % 70;
+        for (size_t i = 0; i < LANDED; i++) {
+            size_t at = i == odd ? i + 1 : i == odd + 1 ? i - 1 : i;
+            add(cnt, LANDED * LANDED_LENGTH, at * LANDED_LENGTH, LANDED_LENGTH,
+                0);
+            if (cnt % 2 == 0 && i == odd + 7) /* of the next heap */
+                add(cnt + 1, LANDED * LANDED_LENGTH, 0, LANDED_LENGTH, 0);
+        }
+    }
+    merge(13);
+    o = exchange(&r);
+    CHECK(o.moved > 0);
+    check_long_heaps(&r, 1, HEAPS);
+    CHECK_EQ(receiver_stats(&r).refused_duplicate, HEAPS / 2 - 1);
+    end(&r);
+}
+
+/* Every second packet is another heap's. */
+static void interleaved_heaps_soon_land_no_more(void)
+{
+    receiver r = begin(1);
+    outcome o;
+    for (uint64_t cnt = 1; cnt <= 40; cnt += 2)
+        for (size_t i = 0; i < 2 * LANDED; i++)
+            add(cnt + i % 2, LANDED * LANDED_LENGTH, i / 2 * LANDED_LENGTH,
+                LANDED_LENGTH, 0);
+    merge(13);
+    o = exchange(&r);
+    CHECK(o.moved > 0);
+    CHECK(o.moved <= 24);
+    CHECK(o.calls > 300);
+    check_long_heaps(&r, 1, 40);
     end(&r);
 }
 
@@ -415,6 +563,11 @@ int main(void)
         everything_is_placed(2, items);
         everything_is_placed(64, items);
     }
+    merged_packets_land();
+    only_what_continues_a_heap_and_does_not_end_it_is_next();
+    what_does_not_land();
+    what_comes_between_does_no_harm();
+    interleaved_heaps_soon_land_no_more();
     merged_packets_are_placed(2);
     merged_packets_are_placed(3);
     merged_packets_are_placed(5);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The same datagrams go to two streams, of which one lets the kernel place
- * payloads and one copies all from the bounce buffer: what comes out must be
+ * payloads, or land them in their heap, and one copies all from the bounce buffer: what comes out must be
  * the same to the byte, and the counters too. Bursts are sent from the loop's
  * own thread, so that whole batches wait when it comes to receive. */
 #include <poll.h>
@@ -148,10 +148,11 @@ static void add_interleaved(const heap_plan *like, uint64_t *cnt)
 /* A few heaps of one kind. */
 static void add_epoch(int mode, uint64_t *cnt)
 {
-    static const size_t payloads[] = {4096, 6000, 8192, 9000};
+    static const size_t payloads[] = {4096, 6000, 8192, 9000, 2000, 4000};
+    size_t payload_length = payloads[below(6)];
     heap_plan like = {
-        .heap_length = 20000 + below(120000),
-        .payload_length = payloads[below(4)],
+        .heap_length = (payload_length < 4096 ? 100000 : 20000) + below(120000),
+        .payload_length = payload_length,
         .items = (unsigned)below(4),
         .has_length = mode != WITHOUT_LENGTH,
     };

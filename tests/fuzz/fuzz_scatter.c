@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The same messages go to a reader that places payloads and to one that copies
- * them all: what comes out must be the same to the byte, and the counters too.
+/* The same messages go to a reader that places payloads, or lets them land in
+ * their heap, and to one that copies them all: what comes out must be the same to the byte, and the counters too.
  *
  * The input is a list of choices: each says what the sender does next. Nought
  * is the regular choice, so an input of noughts is a stream of heaps that come
@@ -85,6 +85,7 @@ static kernel_message messages[DATAGRAMS + 5];
 static size_t message_count;
 static sender senders[SENDERS];
 static uint64_t last_cnt;
+static bool is_small; /* payloads, in long heaps: those that land in them */
 
 /* What a packet says beside what is so. */
 typedef struct {
@@ -130,9 +131,15 @@ static void next_heap(sender *s)
 
 static void resize(sender *s)
 {
-    static const size_t payloads[] = {4096, 4104, 4600, 8192, 9000, 4095, 1000};
-    s->payload_length = payloads[choose(7)];
-    s->heap_length = s->payload_length * (1 + choose(9));
+    static const size_t large[] = {4096, 4104, 4600, 8192, 9000, 4095, 1000};
+    static const size_t small[] = {2000, 2008, 3000, 1000, 4095, 4088, 4096};
+    if (is_small) {
+        s->payload_length = small[choose(7)];
+        s->heap_length = s->payload_length * (60 + choose(30));
+    } else {
+        s->payload_length = large[choose(7)];
+        s->heap_length = s->payload_length * (1 + choose(9));
+    }
     if (seldom(3))
         s->heap_length -= choose(s->payload_length);
 }
@@ -295,8 +302,11 @@ static void begin_message(uint8_t *at, const datagram *d, bool is_merged)
 /* Merge what may be merged, as GRO does: mostly so many a message. */
 static void make_messages(void)
 {
-    size_t usual = 1 + choose(seldom(4) ? 15 : 7), most = usual, used = 0, in_message = 0;
+    size_t usual = 1 + choose(seldom(4) ? 15 : 7), most, used = 0, in_message = 0;
 
+    if (is_small)
+        usual = 16 - usual;
+    most = usual;
     message_count = 0;
     for (size_t i = 0; i < datagram_count; i++) {
         const datagram *d = &datagrams[i];
@@ -328,6 +338,7 @@ static void make_traffic(const uint8_t *data, size_t size)
     arena_used = 0;
     datagram_count = 0;
     last_cnt = 0;
+    is_small = seldom(3);
     live = 1 + choose(SENDERS);
     in_turns = seldom(4);
     for (size_t i = 0; i < live; i++)

@@ -131,12 +131,14 @@ static unsigned affordable(const spni_batch *batch)
                                        : SPNI_BATCH_MESSAGES;
 }
 
-int spni_batch_receive(spni_batch *batch, int fd, unsigned led)
+int spni_batch_receive(spni_batch *batch, int fd, unsigned led,
+                       unsigned limit)
 {
-    unsigned limit = led > 0 ? led : affordable(batch);
     int count;
 
     batch->led = led;
+    if (limit == 0)
+        limit = affordable(batch);
     count = recvmmsg(fd, batch->messages, limit, MSG_DONTWAIT, NULL);
     if (count < 0) {
         batch->count = 0;

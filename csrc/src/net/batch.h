@@ -45,10 +45,11 @@ void spni_batch_set_options(int fd, bool gro);
 /* Make all messages land in their slots again. */
 void spni_batch_reset(spni_batch *batch);
 
-/* Receive without waiting. With led > 0: at most so many messages, which the
- * caller has given other iovecs since spni_batch_reset; else as many as suit a
+/* Receive without waiting. The caller has given the first `led` messages other
+ * iovecs since spni_batch_reset. At most `limit` messages; 0: as many as suit a
  * cache. How many came, or -errno. */
-int spni_batch_receive(spni_batch *batch, int fd, unsigned led);
+int spni_batch_receive(spni_batch *batch, int fd, unsigned led,
+                       unsigned limit);
 
 /* Take errors from the queue of a socket with IP_RECVERR, which epoll reports
  * as long as it holds any. How many. */
@@ -57,8 +58,8 @@ unsigned spni_batch_drain_errors(int fd);
 /* The socket's own count of drops, also those after the last datagram. */
 uint32_t spni_batch_read_drops(const spni_batch *batch, int fd);
 
-static inline const uint8_t *spni_batch_data(const spni_batch *batch,
-                                             unsigned message)
+static inline uint8_t *spni_batch_slot(const spni_batch *batch,
+                                       unsigned message)
 {
     return batch->bounce + (size_t)message * SPNI_BATCH_SLOT;
 }

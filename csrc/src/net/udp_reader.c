@@ -18,6 +18,7 @@
 #include "base/loop.h"
 #include "net/batch.h"
 #include "net/coalesce.h"
+#include "net/landing.h"
 #include "net/scatter.h"
 #include "spead/counters.h"
 #include "spead/feed.h"
@@ -28,7 +29,9 @@ typedef struct {
     size_t max_size;
     uint32_t drops; /* of the socket, as counted */
     spni_coalesce coalesce;
-    spni_scatter *scatter; /* NULL: never */
+    spni_scatter *scatter; /* NULL: neither this nor the landing */
+    spni_landing landing;
+    bool has_landed; /* the present batch, or some of it */
 
     /* Of the batch, messages from `next` on, the first of them from `position`
      * on, are still to be fed. */
@@ -64,7 +67,7 @@ static bool feed_datagram(udp_reader *reader, const uint8_t *data,
 static bool feed_message(udp_reader *reader)
 {
     const struct mmsghdr *message = &reader->batch.messages[reader->next];
-    const uint8_t *data = spni_batch_data(&reader->batch, reader->next);
+    const uint8_t *data = spni_batch_slot(&reader->batch, reader->next);
     spni_scatter *scatter = reader->scatter;
     size_t length = message->msg_len;
     size_t segment = reader->batch.segments[reader->next];
@@ -126,14 +129,20 @@ static int receive(udp_reader *reader)
 {
     spni_batch *batch = &reader->batch;
     spni_scatter *scatter = reader->scatter;
-    unsigned planned = 0;
+    unsigned planned = 0, landing = 0;
     int code;
 
     spni_batch_reset(batch);
     reader->next = 0;
-    if (scatter != NULL)
+    if (scatter != NULL) {
         planned = spni_scatter_plan(scatter, batch->messages);
-    code = spni_batch_receive(batch, reader->handler.fd, planned);
+        if (planned == 0)
+            landing = spni_landing_plan(&reader->landing, batch,
+                                        reader->max_size);
+    }
+    reader->has_landed = landing > 0;
+    code = spni_batch_receive(batch, reader->handler.fd, planned + landing,
+                              planned);
     if (code > 0 && planned > 0)
         spni_scatter_check(scatter, batch->messages, batch->segments,
                            batch->count, reader->max_size);
@@ -185,6 +194,9 @@ static void ready(spni_handler *handler, uint32_t events)
     rest(reader, now_ns);
     reader->packets_before = stream->work.packets;
     spni_stream_begin_batch(stream, now_ns);
+    if (reader->has_landed)
+        spni_landing_feed(&reader->landing, &reader->batch, &reader->next,
+                          &reader->position);
     feed(reader);
     spni_stream_settle(stream);
 }
@@ -276,6 +288,7 @@ static int init_buffers(udp_reader *reader, spn_stream *stream,
     reader->scatter =
         spni_scatter_new(stream, reader->batch.bounce, SPNI_BATCH_SLOT,
                          SPNI_BATCH_LARGEST);
+    spni_landing_init(&reader->landing, stream);
     return reader->scatter == NULL ? -ENOMEM : 0;
 }
 

@@ -163,6 +163,15 @@ static inline spni_assembly *sequel_heap(spn_stream *stream, uint64_t cnt)
     return assembly;
 }
 
+static inline void count_sequel(spn_stream *stream, spni_assembly *assembly)
+{
+    const spni_sequel *sequel = &stream->sequel;
+
+    count_packet(stream, sequel->header_length + sequel->payload_length);
+    stream->work.bytes_copied += sequel->payload_length;
+    assembly->last_packet_ns = stream->now_ns;
+}
+
 /* Whether data begins with a sequel, which has then been added. This is where
  * nearly all packets go: of one heap, without a call but for the copy. */
 static inline bool add_sequel(spn_stream *stream, const uint8_t *data,
@@ -185,12 +194,33 @@ static inline bool add_sequel(spn_stream *stream, const uint8_t *data,
         && spni_assembly_add_payload(assembly, offset, payload, payload_length)
             != SPNI_ADDED)
         return false;
-    count_packet(stream, packet_length);
-    stream->work.bytes_copied += payload_length;
-    assembly->last_packet_ns = stream->now_ns;
+    count_sequel(stream, assembly);
     /* It has no stop item: such a heap has no sequels. */
     if (spni_assembly_is_complete(assembly))
         spni_deliver(stream, assembly);
+    return true;
+}
+
+/* Nothing is delivered. */
+bool spni_stream_add_next(spn_stream *stream, const uint8_t *data,
+                          size_t length)
+{
+    const spni_sequel *sequel = &stream->sequel;
+    spni_assembly *assembly = sequel->assembly;
+    size_t payload_length = sequel->payload_length;
+    uint64_t cnt, offset;
+
+    if (sequel->version == 0 || assembly == NULL
+        || assembly->sequel_version != sequel->version
+        || length != sequel->header_length + payload_length
+        || !spni_sequel_match(sequel, data, &cnt, &offset)
+        || cnt != assembly->cnt || assembly->heap_length < 0
+        || offset + payload_length >= (uint64_t)assembly->heap_length
+        || !spni_assembly_continue(assembly, offset,
+                                   data + sequel->header_length,
+                                   payload_length))
+        return false;
+    count_sequel(stream, assembly);
     return true;
 }
 

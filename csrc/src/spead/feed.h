@@ -13,6 +13,11 @@ void spni_stream_begin_batch(spn_stream *stream, uint64_t now_ns);
 bool spni_stream_add_datagram(spn_stream *stream, const uint8_t *data,
                               size_t length);
 
+/* One datagram, if it is a packet like the last one that continues its heap and
+ * does not end it. False: it is not, and nothing has happened. */
+bool spni_stream_add_next(spn_stream *stream, const uint8_t *data,
+                          size_t length);
+
 /* The packet that begins at data. *used becomes its length, 0 if there is none.
  * False as above. */
 bool spni_stream_add_bytes(spn_stream *stream, const uint8_t *data,
