@@ -48,6 +48,9 @@ RING = ("pyspin ring", "bare ring copy 4", "bare ring discard")
 
 def _udp(payload: int, gso: int, rate: float, heaps: int, *goals: Goal, ring: bool = False) -> Case:
     contenders = ("pyspin", "spead2", "bare copy", "bare copy 4", "bare place 4", "bare discard")
+    contenders += ("bare rest 4",)
+    if gso and payload < 4096:
+        contenders += ("bare land 4",)
     return Case(
         f"udp-{payload}-{'gso' if gso else 'plain'}",
         f"UDP, {payload}-byte payloads, sender {'with' if gso else 'without'} GSO",
@@ -116,6 +119,9 @@ HOSTILE = [
         ("size-some-plain", "one in 12 of another size, without GSO", {"split": 12, "gso": 0}),
         ("lengths", "every second packet lies about HEAP_LEN", {"lie": 1}),
         ("backwards", "every heap from its end to its beginning", {"reorder": 120}),
+        ("small-size", "one in 12 small ones of another size", {"split": 12, "payload": 1424}),
+        ("small-backwards", "heaps of small ones backwards", {"reorder": 736, "payload": 1424}),
+        ("small-interleaved", "4 heaps of small ones in turn", {"interleave": 4, "payload": 1424}),
         (
             "interleaved",
             "2000 heaps of 32 KiB interleaved",

@@ -3,8 +3,12 @@
  *
  *   discard: throw every byte away where it landed
  *   copy:    copy each packet's payload to its place in a heap
+ *   rest:    the same, but sleep for 3 ms whenever the socket is empty: what is
+ *            left when next to nothing is spent on waking up
  *   place:   have the kernel write each payload to its place, as it is known
  *            beforehand how udp_send cuts its messages (and nothing is lost)
+ *   land:    have it write each message to the heap, behind the place of its
+ *            payloads, and move these there
  *
  * The heaps are used in turn. How many there are decides how much of the
  * processor's cache they take.
@@ -25,12 +29,14 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #ifndef UDP_GRO
 #define UDP_GRO 104
 #endif
 
 enum { MESSAGES = 64, SIZE = 65536, HEADER = 48, PACKETS = 60, MAX_GSO = 65000 };
+enum { REST_NS = 3000000 };
 
 static struct mmsghdr messages[MESSAGES];
 static struct iovec iov[MESSAGES];
@@ -38,13 +44,16 @@ static uint8_t control[MESSAGES][64];
 static uint64_t packets, bytes, calls, message_count;
 static uint8_t *buffer, *heaps;
 static uint64_t heap_size, heap_count, payload_size;
-static bool copying, placing, gso;
+static bool copying, placing, landing, resting, gso;
 
 /* The plan of `place`. */
 static struct iovec plan[MESSAGES][2 * PACKETS + 1];
 static uint8_t headers[MESSAGES][PACKETS][HEADER];
 static uint64_t position; /* in the heaps, of the next packet */
 static uint64_t ends[MESSAGES]; /* the position after each message */
+
+/* Where each message came to lie. */
+static uint8_t *landed[MESSAGES];
 
 static int segment_size(struct msghdr *header, int length)
 {
@@ -74,8 +83,9 @@ static void take_packet(const uint8_t *packet, int length)
         return;
     uint64_t cnt = immediate(packet + 8), offset = immediate(packet + 24);
     if (offset + payload <= heap_size)
-        memcpy(heaps + (cnt % heap_count) * heap_size + offset, packet + HEADER,
-               payload);
+        memmove(heaps + (cnt - 1) % heap_count * heap_size + offset,
+                packet + HEADER, payload);
+    position = (cnt - 1) * heap_size + offset + payload;
 }
 
 /* Whether the sender has not stopped yet. */
@@ -86,7 +96,7 @@ static bool take_message(int i)
         return false;
     int step = segment_size(&messages[i].msg_hdr, length);
     for (int at = 0; at < length; at += step)
-        take_packet(buffer + i * SIZE + at,
+        take_packet(landed[i] + at,
                     length - at < step ? length - at : step);
     return true;
 }
@@ -114,6 +124,19 @@ static uint64_t plan_message(int i, uint64_t at)
     return at;
 }
 
+/* Each message where its payloads belong, and further on by the headers of those
+ * before it, so that none is written over before it has been taken. */
+static void plan_landing(void)
+{
+    uint64_t at = position % (heap_count * heap_size);
+    for (int i = 0; i < MESSAGES; i++) {
+        uint64_t gap = (uint64_t)(i * message_packets() * HEADER);
+        landed[i] = heaps + at + gap;
+        iov[i].iov_base = landed[i];
+        at += (uint64_t)message_packets() * payload_size;
+    }
+}
+
 static void plan_batch(void)
 {
     uint64_t at = position;
@@ -125,11 +148,16 @@ static bool take_batch(int fd)
 {
     if (placing)
         plan_batch();
+    if (landing)
+        plan_landing();
     for (int i = 0; i < MESSAGES; i++)
         messages[i].msg_hdr.msg_controllen = sizeof control[i];
-    int got = recvmmsg(fd, messages, MESSAGES, MSG_WAITFORONE, NULL);
+    int got = recvmmsg(fd, messages, MESSAGES,
+                       resting ? MSG_DONTWAIT : MSG_WAITFORONE, NULL);
     calls++;
-    if (got > 0)
+    if (resting && got < MESSAGES)
+        nanosleep(&(struct timespec){.tv_nsec = REST_NS}, NULL);
+    if (placing && got > 0)
         position = ends[got - 1];
     for (int i = 0; i < got; i++) {
         message_count++;
@@ -169,12 +197,14 @@ static double elapsed(struct timeval from, struct timeval to)
 int main(int argc, char **argv)
 {
     if (argc < 8) {
-        fprintf(stderr, "udp_receive discard|copy|place PORT HEAP CPU HEAPS "
-                        "PAYLOAD GSO\n");
+        fprintf(stderr, "udp_receive discard|copy|rest|place|land PORT HEAP CPU "
+                        "HEAPS PAYLOAD GSO\n");
         return 2;
     }
-    copying = strcmp(argv[1], "copy") == 0;
     placing = strcmp(argv[1], "place") == 0;
+    landing = strcmp(argv[1], "land") == 0;
+    resting = strcmp(argv[1], "rest") == 0;
+    copying = landing || resting || strcmp(argv[1], "copy") == 0;
     heap_size = strtoull(argv[3], NULL, 0);
     heap_count = strtoull(argv[5], NULL, 0);
     payload_size = strtoull(argv[6], NULL, 0);
@@ -185,9 +215,10 @@ int main(int argc, char **argv)
     sched_setaffinity(0, sizeof set, &set);
     int fd = open_socket(atoi(argv[2]));
     buffer = pages(MESSAGES * SIZE);
-    heaps = pages(heap_count * heap_size);
+    heaps = pages(heap_count * heap_size + MESSAGES * SIZE);
     for (int i = 0; i < MESSAGES; i++) {
-        iov[i] = (struct iovec){buffer + i * SIZE, SIZE};
+        landed[i] = buffer + i * SIZE;
+        iov[i] = (struct iovec){landed[i], SIZE};
         messages[i].msg_hdr.msg_iov = &iov[i];
         messages[i].msg_hdr.msg_iovlen = 1;
         messages[i].msg_hdr.msg_control = control[i];
