@@ -77,7 +77,12 @@ CALLS: list[tuple[str, list[Any], Call]] = [
     ("next", [None, -1, 2**64], lambda pool, value: sender(pool).set_cnt_sequence(value, 1)),
     ("step", [0, 1.5, 2**64], lambda pool, value: sender(pool).set_cnt_sequence(1, value)),
     ("cnt", [None, 1.5], lambda pool, value: send.BytesStream(pool).send_heap(send.Heap(), value)),
-    ("step", [0, 1.5], lambda pool, value: send.BytesStream(pool).set_cnt_sequence(1, value)),
+    ("next", [-1, 2**64], lambda pool, value: send.BytesStream(pool).set_cnt_sequence(value, 1)),
+    (
+        "step",
+        [0, 1.5, 2**64],
+        lambda pool, value: send.BytesStream(pool).set_cnt_sequence(1, value),
+    ),
     ("item", [None], lambda pool, value: send.Heap().add_item(value)),
     ("descriptor", [None], lambda pool, value: send.Heap().add_descriptor(value)),
     ("heap", [None], lambda pool, value: send.PacketGenerator(value, 1, 1472)),

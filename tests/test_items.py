@@ -153,6 +153,8 @@ def test_what_does_not_fit_the_flavour_is_refused() -> None:
     for number in (0, 1 << 23):
         with pytest.raises(ValueError, match="id"):
             Descriptor(number, "n", "", (), "f4").to_raw(Flavour()).encode(Flavour())
+    with pytest.raises(ValueError, match="id 65536 does not fit an immediate of 16 bits"):
+        Descriptor(1 << 16, "n", "", (), "f4").to_raw(narrow).encode(narrow)
 
 
 def test_names_on_the_wire_are_ascii() -> None:

@@ -69,6 +69,28 @@ def test_values_are_views_made_when_they_are_read() -> None:
     assert items["item1"].value.tolist() == [97, 98, 99]
 
 
+@pytest.mark.parametrize(
+    ("type_", "kind"),
+    [
+        ({"dtype": ">u4"}, np.uint32),
+        ({"dtype": "?"}, np.bool_),
+        ({"dtype": "<c8"}, np.complex64),
+        ({"dtype": "S2"}, np.bytes_),
+        ({"dtype": "<U1"}, np.str_),
+        ({"dtype": "<M8[s]"}, np.datetime64),
+        ({"dtype": [("a", "<u2"), ("b", "<i2")]}, np.void),
+        ({"format": [("f", 32)]}, np.float32),
+        ({"format": [("u", 12)]}, int),
+        ({"format": [("b", 1)]}, bool),
+    ],
+    ids=str,
+)
+def test_a_value_without_dimensions_is_no_array(type_: dict[str, Any], kind: type[Any]) -> None:
+    items = group({"shape": (), **type_})
+    for value in (bytes(8), 0) if items["item0"].itemsize_bits <= 40 else (bytes(8),):
+        assert type(items.update(Heap((ITEM, value)))["item0"].value) is kind
+
+
 def test_values_of_foreign_order_are_copies() -> None:
     items = group({"shape": (2,), "dtype": ">u2"})
     heap = Heap((ITEM, b"\0\1\0\2"))
@@ -94,6 +116,9 @@ def test_errors_are_raised_by_update() -> None:
     text = group({"shape": (None,), "format": [("c", 8)]})
     with pytest.raises(ValueError, match="ascii"):
         text.update(Heap((ITEM, b"\xff")))
+    beyond = group({"shape": (1,), "dtype": "<U1"})
+    with pytest.raises(ValueError, match="beyond Unicode"):
+        beyond.update(Heap((ITEM, b"\0\0\0\xff")))
     wide = group({"shape": (), "dtype": "u8"})
     with pytest.raises(ValueError, match="needs 8 bytes, but only 5"):
         wide.update(Heap((ITEM, 1)))
@@ -130,6 +155,16 @@ def test_a_descriptor_that_comes_again_changes_nothing() -> None:
     assert items["item"] is not item
     assert items["item"].value is None
     assert items["item"].version > version
+
+
+def test_descriptors_are_remembered_within_bounds() -> None:
+    items = pyspin.ItemGroup()
+    for number in range(item_group._MAX_KNOWN + 10):
+        text = pyspin.Descriptor(ITEM, "item", f"{number}", (), "u1")
+        raw = text.to_raw(pyspin.Flavour()).encode(pyspin.Flavour())
+        items.update(Heap((5, raw)))
+        assert len(items._known) <= item_group._MAX_KNOWN
+    assert items[ITEM].description == f"{number}"
 
 
 def test_the_protocols_own_items_are_passed_over(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from loops import Asyncio, Uvloop
 from patience import PATIENCE
-from receiving import bind, send, small_heaps
+from receiving import bind, send, small_heaps, wait_until
 
 import pyspin
 import pyspin.recv
 from pyspin._ffi import lib
+from pyspin.recv import turns
 from pyspin.recv.asyncio import Stream
 
 
@@ -39,6 +40,27 @@ def test_newcomers_wait_behind(kind: type[Asyncio]) -> None:
         await asyncio.sleep(0)
         late = [asyncio.ensure_future(stream.get()) for _ in range(3)]
         assert [(await waiter).cnt for waiter in waiters + late] == [1, 2, 3, 4, 5, 6]
+
+    kind().run(main)
+
+
+@pytest.mark.parametrize("kind", [Asyncio, Uvloop])
+def test_a_newcomer_does_not_overtake_who_waits(
+    kind: type[Asyncio], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "_SLICE", 3600)  # in which heaps that are there are taken at once
+
+    async def main(loop: Asyncio) -> None:
+        with Stream(pyspin.ThreadPool()) as stream:
+            port = bind(stream)
+            send(small_heaps(1), port)
+            assert (await stream.get()).cnt == 1
+            first = asyncio.ensure_future(stream.get())
+            await settle()
+            send(small_heaps(2, first=2), port)
+            wait_until(lambda: stream.waiting == 2)  # the loop has not seen it yet
+            second = asyncio.ensure_future(stream.get())
+            assert [(await getting).cnt for getting in (first, second)] == [2, 3]
 
     kind().run(main)
 

@@ -182,6 +182,38 @@ def test_flush_waits_only_for_earlier_heaps(pool, run):
         run(main(sock))
 
 
+def test_heaps_one_after_another(pool, run):
+    async def main(sock):
+        config = StreamConfig(rate=1e6, burst_size=4000)
+        async with UdpStream(pool, *sock.getsockname(), config) as stream:
+            for cnt in (1, 2, 3):
+                assert await stream.async_send_heap(make_heap(9000)) > 9000
+                check_arrives(sock, make_heap(9000), cnt)
+
+    with receiver() as sock:
+        run(main(sock))
+
+
+def test_a_cancelled_flush_hinders_nobody(pool, run):
+    async def main(sock):
+        complaints = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda loop, context: complaints.append(context)
+        )
+        config = StreamConfig(rate=1e6, burst_size=4000)
+        async with UdpStream(pool, *sock.getsockname(), config) as stream:
+            future = stream.async_send_heap(make_heap(9000))
+            flushes = [asyncio.ensure_future(stream.async_flush()) for _ in range(2)]
+            await asyncio.sleep(0)
+            flushes[0].cancel()
+            await flushes[1]
+            assert future.done()
+        assert complaints == []
+
+    with receiver() as sock:
+        run(main(sock))
+
+
 def test_a_cancelled_future_does_not_take_the_heap_back(pool, run):
     async def main(sock):
         config = StreamConfig(rate=1e6, burst_size=4000)
@@ -285,4 +317,6 @@ def test_a_loop_can_be_given(pool):
         bare = UdpStream(pool, *sock.getsockname())
         with pytest.raises(RuntimeError):
             bare.async_send_heap(make_heap())
+        third = bare.async_send_heap(make_heap(), loop=loop)
+        assert loop.run_until_complete(third) > 5000
         bare.stop()

@@ -119,8 +119,6 @@ def _name_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str,
         if name in named:
             raise TypeError(f"argument {name!r} was given twice")
         named[name] = value
-        if name == "ttl" and value is None:
-            del named[name]
     return named
 
 
