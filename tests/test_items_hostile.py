@@ -245,6 +245,14 @@ def test_of_two_descriptors_in_one_item_the_first_counts(second: bytes) -> None:
     assert update(descriptor(b"u\0\0\x08") + second, b"\5")["name"].value == 5
 
 
+def test_a_packet_of_another_heap_is_not_part_of_a_descriptor() -> None:
+    first = packet([(1, 0x14, ITEM), (0, 0x10, 0)], b"name")
+    for other in (packet([], b"x", offset=4, cnt=2), packet([], b"x", offset=4, hab=48)):
+        raw = pyspin.RawDescriptor.decode(first + other)
+        assert raw is not None
+        assert raw.name == b"name"
+
+
 def test_tiny_packets_without_end_are_not_all_looked_at() -> None:
     name = [(1, 0x14, ITEM), (0, 0x10, 0)]
     tiny = b"".join(packet(name, b"x", offset=i) for i in range(nested.MAX_PACKETS + 5))

@@ -106,6 +106,14 @@ def test_the_forms_of_later_versions(pool):
             check_arrives(sock, heap, 1)
 
 
+def test_an_interface_address_is_the_source_of_what_is_no_multicast(pool):
+    with receiver() as sock:
+        address = sock.getsockname()
+        with UdpStream(pool, [address], interface_address="127.0.0.2") as stream:
+            stream.send_heap(make_heap(10))
+        assert sock.recvfrom(2000)[1][0] == "127.0.0.2"
+
+
 def test_a_socket_of_the_caller_s_is_duplicated(pool):
     heap = make_heap()
     with receiver() as sock:
