@@ -150,6 +150,21 @@ def test_values_of_the_last_heap_alone_are_held():
     assert reference() is None
 
 
+@pytest.mark.parametrize("is_pair", [False, True])
+def test_values_of_items_that_left_the_group_are_let_go(is_pair):
+    group = pyspin.ItemGroup() if is_pair else ItemGroup()
+    generator = HeapGenerator(group) if is_pair else group
+    value = np.zeros(100, np.uint8)
+    reference = weakref.ref(value)
+    group.add_item(0x1000, "mode", "", value.shape, value.dtype, value=value)
+    generator.get_heap()
+    del value
+    # An item of the same name with another identifier puts the old one out.
+    group.add_item(0x1001, "mode", "", (1,), np.uint8, value=np.zeros(1, np.uint8))
+    generator.get_heap()
+    assert reference() is None
+
+
 def test_a_group_is_no_cycle():
     group = make_group()
     reference = weakref.ref(group)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
@@ -66,7 +66,8 @@ class HeapGenerator:
             instance("heap", heap, Heap)
         if descriptors not in _MODES or data not in _MODES:
             _refuse_mode(descriptors, data)
-        for item in self._items():
+        items = self._items()
+        for item in items:
             sent = self._sent.get(item.id)
             if sent is None or sent.item is not item:
                 sent = self._sent[item.id] = _Sent(item)
@@ -75,6 +76,8 @@ class HeapGenerator:
                 sent.descriptor = self._heaps
             if data == "all" or (data == "stale" and sent.version != item.version):
                 self._add_value(heap, sent)
+        if len(self._sent) > len(items):  # some have left the group; their values may go
+            self._sent = {item.id: self._sent[item.id] for item in items}
         self._heaps += 1
         return heap
 
@@ -90,7 +93,7 @@ class HeapGenerator:
             sent.array, sent.entry = heap._add_value(item)
         sent.version = version
 
-    def _items(self) -> Iterable[Item]:
+    def _items(self) -> Collection[Item]:
         return () if self._item_group is None else self._item_group.values()
 
     def _wants_descriptor(self, sent: _Sent, which: Which) -> bool:
@@ -142,7 +145,7 @@ class ItemGroup(items.ItemGroup, HeapGenerator):
         HeapGenerator.__init__(self, self, descriptor_frequency, flavour)
         self._item_group = None  # a cycle would hold its arrays
 
-    def _items(self) -> Iterable[Item]:
+    def _items(self) -> Collection[Item]:
         return self._by_name.values()
 
 
