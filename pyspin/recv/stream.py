@@ -341,13 +341,14 @@ class Stream(HeapSource):
         `stats.kernel_drops`.
 
         The ring has `block_count` blocks of `block_size` bytes (a multiple of the page
-        size); one that is not full is handed over after `block_timeout` seconds, in steps
+        size, and more than any frame has: one that is many packets, by GSO, may have
+        64 KiB); one that is not full is handed over after `block_timeout` seconds, in steps
         of a millisecond (before Linux 6.18 of its clock's tick, mostly 4 ms): less delay for
-        more CPU. Streams that name the same `fanout` group (0 to 65535) share the
-        traffic by flow ('hash') or by the processor that received it ('cpu', which may
-        divide a heap between streams). `reject` holds the port with a UDP socket that
-        rejects every datagram: only one reader of a port needs it. `all_protocols` binds to
-        ETH_P_ALL, which sees frames before an nftables ingress chain drops them.
+        more CPU. Streams that name the same `fanout` group (0 to 65535) share the traffic by
+        flow ('hash') or by the processor that received it ('cpu', which may divide a heap
+        between streams). `reject` holds the port with a UDP socket that rejects every
+        datagram: only one reader of a port needs it. `all_protocols` binds to ETH_P_ALL,
+        which sees frames before an nftables ingress chain drops them.
 
         Nothing happens if the stream has been stopped. Raises `PermissionError` without the
         capability, `SocketError` for an interface or address that is none, an interface
