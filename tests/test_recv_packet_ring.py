@@ -155,17 +155,21 @@ def _comparable(stats: Any) -> dict[str, int]:
 
 
 @needs_packet_sockets
-def test_merged_frames_are_cut_at_their_segments(stream: pyspin.recv.Stream) -> None:
-    port = free_port()
-    stream.add_packet_ring_reader("lo", port, **SMALL)
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_merged_frames_are_cut_at_their_segments(stream: pyspin.recv.Stream, host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if family == socket.AF_INET6 and not _has_ipv6():
+        pytest.skip("the kernel has no IPv6 on loopback")
+    port = free_port(host, family)
+    stream.add_packet_ring_reader("lo", port, address=host, **SMALL)
     packets = p.heap_packets(9, bytes(8000), [p.addressed(0x1000, 0)], size=1000, repeat=True)
     assert len({len(packet) for packet in packets}) == 1
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+    with socket.socket(family, socket.SOCK_DGRAM) as sender:
         try:
             sender.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, len(packets[0]))
         except OSError:
             pytest.skip("the kernel has no UDP_SEGMENT")
-        sender.sendto(b"".join(packets), ("127.0.0.1", port))
+        sender.sendto(b"".join(packets), (host, port))
     assert cnts(stream, 1) == [9]
     stats = stream.stats
     assert (stats.datagrams, stats.messages, stats.packets) == (8, 1, 8)

@@ -41,7 +41,7 @@ static void add_ethernet(building *to, uint16_t type, uint64_t *random)
 static void add_udp(building *to, size_t payload)
 {
     static const uint8_t zeros[256];
-    uint8_t header[8] = {9, 9};
+    uint8_t header[8] = {9, 9, [6] = 1};
     spni_store_be16(header + 2, PORT);
     spni_store_be16(header + 4, (uint16_t)(8 + payload));
     append(to, header, sizeof header);

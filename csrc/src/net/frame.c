@@ -95,24 +95,27 @@ static bool is_right(uint64_t sum)
     return sum == 0xffff;
 }
 
-/* RFC 768; IPv6 has the same, but must have it (RFC 8200 section 8.1). */
-static bool has_right_checksum(rest udp, const uint8_t *addresses, bool is_ipv6)
+/* RFC 768; IPv6 has the same, but must have it (RFC 8200 section 8.1), whoever
+ * says that it has been checked. `addresses`: source and destination. */
+static bool has_right_checksum(rest udp, const uint8_t *addresses,
+                               bool is_ipv6, bool is_checked)
 {
     uint8_t pseudo[4] = {0, IPPROTO_UDP};
     uint64_t sum;
     if (spni_load_be16(udp.at + 6) == 0)
         return !is_ipv6;
+    if (is_checked)
+        return true;
     spni_store_be16(pseudo + 2, (uint16_t)udp.length);
     sum = add_words(0, pseudo, sizeof pseudo);
     sum = add_words(sum, addresses, is_ipv6 ? 32 : 8);
     return is_right(add_words(sum, udp.at, udp.length));
 }
 
-/* `so_far` is what became of the frame if the port is ours. `addresses`: source
- * and destination, or NULL when the checksum does not matter. */
+/* `so_far` is what became of the frame if the port is ours. */
 static spni_frame_verdict parse_udp(rest left, const spni_frame_target *target,
                                     spni_frame_verdict so_far,
-                                    const uint8_t *addresses,
+                                    const uint8_t *addresses, bool is_checked,
                                     const uint8_t **payload,
                                     size_t *payload_length)
 {
@@ -126,8 +129,7 @@ static spni_frame_verdict parse_udp(rest left, const spni_frame_target *target,
     size_t length = spni_load_be16(left.at + 4);
     if (length < UDP_SIZE || !limit(&left, length))
         return SPNI_FRAME_LENGTH;
-    if (addresses != NULL
-        && !has_right_checksum(left, addresses, target->is_ipv6))
+    if (!has_right_checksum(left, addresses, target->is_ipv6, is_checked))
         return SPNI_FRAME_CHECKSUM;
     *payload = left.at + UDP_SIZE;
     *payload_length = left.length - UDP_SIZE;
@@ -156,8 +158,8 @@ static spni_frame_verdict parse_ipv4(rest left, bool is_checked,
         so_far = SPNI_FRAME_CHECKSUM;
     else if ((fragment & MORE_FRAGMENTS) != 0)
         so_far = SPNI_FRAME_FRAGMENT;
-    return parse_udp(left, target, so_far, is_checked ? NULL : ip + 12,
-                     payload, payload_length);
+    return parse_udp(left, target, so_far, ip + 12, is_checked, payload,
+                     payload_length);
 }
 
 static spni_frame_verdict judge_ipv6(bool is_cut,
@@ -190,8 +192,8 @@ static spni_frame_verdict parse_ipv6(rest left, bool is_checked,
     /* Behind other headers the filter has not seen the port. */
     if (headers.length > 0 && left.length < UDP_SIZE)
         return SPNI_FRAME_OTHER;
-    return parse_udp(left, target, judge_ipv6(is_cut, &headers),
-                     is_checked ? NULL : ip + 8, payload, payload_length);
+    return parse_udp(left, target, judge_ipv6(is_cut, &headers), ip + 8,
+                     is_checked, payload, payload_length);
 }
 
 spni_frame_verdict spni_frame_parse(const uint8_t *frame, size_t length,

@@ -33,8 +33,8 @@ typedef struct {
  * any VLAN tags (IEEE 802.1Q), IPv4 options (RFC 791) and IPv6 extension
  * headers (RFC 8200) but those of IPsec. `length` is what was captured. The
  * payload of a merged frame (GSO, or GRO) is that of all its packets, back to
- * back; it has no checksum of its own. With is_checked nobody need look at
- * UDP's. */
+ * back; it has no checksum of its own. With is_checked UDP's is right, if there
+ * is one. */
 spni_frame_verdict spni_frame_parse(const uint8_t *frame, size_t length,
                                     bool is_checked,
                                     const spni_frame_target *target,
