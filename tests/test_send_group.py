@@ -16,7 +16,8 @@ import weakref
 
 import numpy as np
 import pytest
-from sending import DEADLINE, has_datagram, make_heap, packets_of, receiver
+from patience import PATIENCE
+from sending import has_datagram, make_heap, packets_of, receiver
 
 import pyspin
 import pyspin.send.asyncio
@@ -263,7 +264,7 @@ def test_the_rate_is_that_of_the_batch_and_values_live_until_the_end(pool):
 
 
 def run(coroutine):
-    return asyncio.run(asyncio.wait_for(coroutine, DEADLINE))
+    return asyncio.run(asyncio.wait_for(coroutine, PATIENCE))
 
 
 @pytest.mark.parametrize("size", [100, 100_000])
