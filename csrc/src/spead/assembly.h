@@ -77,12 +77,11 @@ spni_added spni_assembly_add(spni_assembly *assembly,
 spni_added spni_assembly_add_payload(spni_assembly *assembly, uint64_t offset,
                                      const uint8_t *payload, size_t length);
 
-/* The same for the common case, a payload that continues the last range: false,
- * and nothing happens, in others. There has been a packet before. */
-static inline bool spni_assembly_continue(spni_assembly *assembly,
-                                          uint64_t offset,
-                                          const uint8_t *payload,
-                                          size_t length)
+/* The same for the common case, a payload that continues the last range and lies
+ * at its place: false, and nothing happens, in others. There has been a packet
+ * before. */
+static inline bool spni_assembly_extend(spni_assembly *assembly,
+                                        uint64_t offset, size_t length)
 {
     spn_range *range = spni_ranges_last(&assembly->ranges);
     size_t end = (size_t)offset + length;
@@ -93,6 +92,17 @@ static inline bool spni_assembly_continue(spni_assembly *assembly,
     assembly->received_length += length;
     if (end > assembly->min_length)
         assembly->min_length = end;
+    return true;
+}
+
+/* And if it lies elsewhere. */
+static inline bool spni_assembly_continue(spni_assembly *assembly,
+                                          uint64_t offset,
+                                          const uint8_t *payload,
+                                          size_t length)
+{
+    if (!spni_assembly_extend(assembly, offset, length))
+        return false;
     assembly->copy((uint8_t *)assembly->buffer.data + offset, payload, length);
     return true;
 }

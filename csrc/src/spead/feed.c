@@ -168,7 +168,6 @@ static inline void count_sequel(spn_stream *stream, spni_assembly *assembly)
     const spni_sequel *sequel = &stream->sequel;
 
     count_packet(stream, sequel->header_length + sequel->payload_length);
-    stream->work.bytes_copied += sequel->payload_length;
     assembly->last_packet_ns = stream->now_ns;
 }
 
@@ -195,32 +194,65 @@ static inline bool add_sequel(spn_stream *stream, const uint8_t *data,
             != SPNI_ADDED)
         return false;
     count_sequel(stream, assembly);
+    stream->work.bytes_copied += payload_length;
     /* It has no stop item: such a heap has no sequels. */
     if (spni_assembly_is_complete(assembly))
         spni_deliver(stream, assembly);
     return true;
 }
 
-/* Nothing is delivered. */
+/* The heap of the last packet, if a packet with this header and as long as that
+ * one may continue it and does not end it; else NULL. */
+static inline spni_assembly *unfinished_heap(const spn_stream *stream,
+                                             const uint8_t *header,
+                                             size_t length, uint64_t *offset)
+{
+    const spni_sequel *sequel = &stream->sequel;
+    spni_assembly *assembly = sequel->assembly;
+    uint64_t cnt;
+
+    if (sequel->version == 0 || assembly == NULL
+        || assembly->sequel_version != sequel->version
+        || length != sequel->header_length + sequel->payload_length
+        || !spni_sequel_match(sequel, header, &cnt, offset)
+        || cnt != assembly->cnt || assembly->heap_length < 0
+        || *offset + sequel->payload_length >= (uint64_t)assembly->heap_length)
+        return NULL;
+    return assembly;
+}
+
 bool spni_stream_add_next(spn_stream *stream, const uint8_t *data,
                           size_t length)
 {
     const spni_sequel *sequel = &stream->sequel;
-    spni_assembly *assembly = sequel->assembly;
-    size_t payload_length = sequel->payload_length;
-    uint64_t cnt, offset;
+    uint64_t offset;
+    spni_assembly *assembly = unfinished_heap(stream, data, length, &offset);
 
-    if (sequel->version == 0 || assembly == NULL
-        || assembly->sequel_version != sequel->version
-        || length != sequel->header_length + payload_length
-        || !spni_sequel_match(sequel, data, &cnt, &offset)
-        || cnt != assembly->cnt || assembly->heap_length < 0
-        || offset + payload_length >= (uint64_t)assembly->heap_length
+    if (assembly == NULL
         || !spni_assembly_continue(assembly, offset,
                                    data + sequel->header_length,
-                                   payload_length))
+                                   sequel->payload_length))
         return false;
     count_sequel(stream, assembly);
+    stream->work.bytes_copied += sequel->payload_length;
+    return true;
+}
+
+/* The same for a packet whose payload may lie at its place. */
+static bool add_next_placed(spn_stream *stream, const spni_packet *packet)
+{
+    const uint8_t *header = packet->pointers - SPNI_HEADER_SIZE;
+    uint64_t offset;
+    spni_assembly *assembly =
+        unfinished_heap(stream, header, packet->length, &offset);
+
+    if (assembly == NULL
+        || packet->payload
+            != spni_assembly_place(assembly, offset, packet->payload_length)
+        || !spni_assembly_extend(assembly, offset, packet->payload_length))
+        return false;
+    count_sequel(stream, assembly);
+    stream->work.bytes_placed += packet->payload_length;
     return true;
 }
 
@@ -275,7 +307,8 @@ bool spni_stream_add_bytes(spn_stream *stream, const uint8_t *data,
 bool spni_stream_add_placed(spn_stream *stream, const spni_packet *packet,
                             spni_buffer *home)
 {
-    add_packet(stream, packet, home);
+    if (!add_next_placed(stream, packet))
+        add_packet(stream, packet, home);
     return wants_more(stream);
 }
 
