@@ -59,8 +59,9 @@ def test_a_port_by_keyword_and_host(stream: pyspin.recv.Stream) -> None:
 def test_the_documented_positions_hold(stream: pyspin.recv.Stream) -> None:
     own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     stream.add_udp_reader(0, 9200, 65536, "127.0.0.1", own)
-    port = own.getsockname()[1]
+    host, port = own.getsockname()
     own.close()
+    assert host == "127.0.0.1"
     send(small_heaps(1), port)
     assert cnts(stream, 1) == [1]
 

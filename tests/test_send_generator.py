@@ -38,6 +38,7 @@ def test_only_what_is_new_is_sent():
 
 def test_all_or_none_can_be_asked_for():
     group = make_group()
+    assert sent(group.get_heap(descriptors="none", data="none")) == []
     assert sent(group.get_heap(descriptors="none", data="all")) == [0x1000, 0x1002]
     assert sent(group.get_heap(data="none")) == [5, 5, 5]
     assert sent(group.get_heap(descriptors="all", data="none")) == [5, 5, 5]

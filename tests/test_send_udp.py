@@ -244,6 +244,7 @@ def test_ipv6_multicast(pool, positional):
         (("127.0.0.1", 9), {"ttl": 1}, ValueError, "multicast"),
         (("239.1.1.1", 9), {"ttl": 256}, ValueError, "ttl"),
         (("239.1.1.1", 9), {"ttl": 1, "interface_index": 1}, ValueError, "IPv6"),
+        (("::1", 9), {"interface_index": 1}, ValueError, "IPv6 multicast"),
         (("ff02::1", 9), {"ttl": 1, "interface_address": "::1"}, ValueError, "IPv4"),
         (([("127.0.0.1", 9), ("::1", 9)],), {}, ValueError, "family"),
         (("127.0.0.1", 9), {"interface_address": "192.0.2.1"}, OSError, "address '192.0.2.1'"),
