@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pyspin
-from pyspin.items import nested
+from pyspin.items import nested, numpy_header
 
 ITEM = 0x1000
 
@@ -161,6 +161,23 @@ def test_a_good_header_is_understood() -> None:
 def test_a_malformed_numpy_header_is_a_value_error(header: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         update(descriptor(header=header), bytes(64))
+
+
+@pytest.mark.parametrize("text", ["'a\\", "'\\'", "\"'", "'", "[' ", "'a\\x41"])
+def test_the_end_of_a_string_is_looked_for_once(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    token, begins = numpy_header._TOKEN, []
+
+    class Watched:
+        def match(self, string: str, position: int) -> Any:
+            begins.append(position)
+            return token.match(string, position)
+
+    monkeypatch.setattr(numpy_header, "_TOKEN", Watched())
+    header = (text * numpy_header.MAX_LENGTH)[: numpy_header.MAX_LENGTH]
+    with pytest.raises(ValueError, match="numpy header"):
+        numpy_header.parse_header(header.encode())
+    assert begins == sorted(set(begins))
+    assert all(token.match(header, begin) for begin in begins[:-1])
 
 
 @pytest.mark.parametrize(

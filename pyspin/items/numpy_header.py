@@ -27,8 +27,8 @@ MAX_LENGTH = 1 << 16
 _MAX_NESTING = 32
 # Escapes and words that are not listed can make the parser warn, which prints.
 _ESCAPE = r"""\\(?:[\\'"nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})"""
-_STRING = re.compile(rf"""'(?:[^'\\\n]|{_ESCAPE})*'|"(?:[^"\\\n]|{_ESCAPE})*\"""")
-_PLAIN = re.compile(r"(?:\s|[{}()\[\],:']|\b\d+\b|\bTrue\b|\bFalse\b|\bNone\b)*")
+_STRING = rf"""'(?:[^'\\\n]|{_ESCAPE})*'|"(?:[^"\\\n]|{_ESCAPE})*\""""
+_TOKEN = re.compile(rf"{_STRING}|[{{(\[]|[}})\]]|[\s,:]+|\b(?:\d+|True|False|None)\b")
 _TYPE = re.compile(r"[<>|=]?[A-Za-z?]\w*(?:\[\w+\])?")
 _OLD_BYTES = re.compile(r"[<>|=]?a(\d*)")  # what numpy now warns of, and calls S
 
@@ -58,9 +58,7 @@ def _literal(header: bytes) -> object:
     if len(header) > MAX_LENGTH:
         raise ValueError(f"numpy header has {len(header)} bytes, more than {MAX_LENGTH}")
     text = header.decode("ascii").strip()
-    outside = _STRING.sub("'", text)
-    if not _PLAIN.fullmatch(outside) or _nesting(outside) > _MAX_NESTING:
-        raise ValueError("numpy header is not a plain literal")
+    _check_tokens(text)
     try:
         return ast.literal_eval(text)
     # What the parser raises, and warns of, is its own affair and changes.
@@ -68,15 +66,22 @@ def _literal(header: bytes) -> object:
         raise ValueError(f"numpy header cannot be parsed: {error}") from error
 
 
-def _nesting(text: str) -> int:
-    depth = deepest = 0
-    for char in text:
-        if char in "([{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char in ")]}":
-            depth -= 1
-    return deepest
+def _check_tokens(text: str) -> None:
+    """Raise `ValueError` unless this is made of what a header is made of.
+
+    Token by token, each beginning where the last one ends: a search would look for the end of a
+    string anew at every quote, and a header of quotes alone would take it minutes.
+    """
+    position = depth = 0
+    while position < len(text):
+        token = _TOKEN.match(text, position)
+        if token is None:
+            raise ValueError("numpy header is not a plain literal")
+        position = token.end()
+        first = token.group()[0]
+        depth += (first in "([{") - (first in ")]}")
+        if depth > _MAX_NESTING:
+            raise ValueError("numpy header is nested too deeply")
 
 
 def _dtype(descr: object) -> np.dtype[Any]:
