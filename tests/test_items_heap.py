@@ -176,6 +176,13 @@ def test_the_protocols_own_items_are_passed_over(caplog: pytest.LogCaptureFixtur
     assert "0x2345" in caplog.text
 
 
+def test_unknown_items_are_told_once_a_heap(caplog: pytest.LogCaptureFixture) -> None:
+    assert group().update(Heap(*[(0x2000 + i, i) for i in range(1000)], (6, 0))) == {}
+    assert [record.getMessage() for record in caplog.records] == [
+        "item with id 0x2000 received but there is no descriptor (nor for 999 others)"
+    ]
+
+
 def test_every_update_raises_the_version() -> None:
     items = group({"shape": (), "dtype": "u1"})
     versions = [items["item0"].version]

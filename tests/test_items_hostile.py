@@ -303,8 +303,10 @@ def test_the_leading_bytes_of_an_immediate_are_padding() -> None:
 def test_an_item_without_descriptor_is_skipped_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert pyspin.ItemGroup().update(FakeHeap([], [RawItem(0x2345, b"x")])) == {}
-    assert "0x2345" in caplog.text
+    unknown = [RawItem(0x2345, b"x"), RawItem(0x2346, 1), RawItem(6, 1)]
+    assert pyspin.ItemGroup().update(FakeHeap([], unknown)) == {}
+    [record] = caplog.records
+    assert "0x2345" in record.getMessage()
 
 
 def test_reserved_items_have_no_values() -> None:

@@ -120,7 +120,7 @@ class ItemGroup:
 
         Numbers get byte order `new_order` (see `numpy.dtype.newbyteorder`; "|"
         keeps that of the wire). Values are made when they are first read.
-        An item without descriptor is skipped with a warning.
+        Items without descriptor are skipped with a warning.
 
         `ValueError`, and nothing else, for a malformed descriptor or value; what
         came before it in the heap has been taken. `heap` may also be one of
@@ -137,12 +137,13 @@ class ItemGroup:
         if (protocol.DESCRIPTOR_ID,) in _ROW_ID.iter_unpack(table):
             self._take_descriptors(heap, table)
         updated: dict[str, Item] = {}
+        unknown: list[int] = []
         by_id = self._by_id
         width = 0
         for item_id, value, length, is_immediate in _ROW.iter_unpack(table):
             item = by_id.get(item_id)
             if item is None or item_id <= protocol.STREAM_CTRL_ID:
-                _warn_unknown(item_id)
+                unknown.append(item_id)
                 continue
             reading = item._readings.get(new_order) or item.reading(new_order)
             if is_immediate:
@@ -157,6 +158,8 @@ class ItemGroup:
             item._cell = cell
             item.version += 1
             updated[item.name] = item
+        if unknown:
+            _warn_unknown(unknown)
         return updated
 
     def _update_from_items(self, heap: Any, new_order: str) -> dict[str, Item]:
@@ -168,13 +171,15 @@ class ItemGroup:
         for raw_descriptor in get_descriptors():
             self._add_received(Descriptor.from_raw(raw_descriptor, heap.flavour))
         updated: dict[str, Item] = {}
+        unknown: list[int] = []
         for raw_item in heap.get_items():
             item = self._by_id.get(raw_item.id)
             if item is None or raw_item.id <= protocol.STREAM_CTRL_ID:
-                _warn_unknown(raw_item.id)
+                unknown.append(raw_item.id)
                 continue
             item.set_from_raw(raw_item, new_order)
             updated[item.name] = item
+        _warn_unknown(unknown)
         return updated
 
     def _take_descriptors(self, heap: Any, table: Any) -> None:
@@ -202,7 +207,11 @@ class ItemGroup:
             self._add(Item.from_descriptor(descriptor))
 
 
-def _warn_unknown(item_id: int) -> None:
-    """Say that there is no descriptor, unless the item is one of the protocol's own."""
-    if item_id > protocol.STREAM_CTRL_ID:
-        _logger.warning("item with id %#x received but there is no descriptor", item_id)
+def _warn_unknown(item_ids: list[int]) -> None:
+    """Say once a heap that there are no descriptors, but for the protocol's own items."""
+    unknown = [item_id for item_id in item_ids if item_id > protocol.STREAM_CTRL_ID]
+    if unknown:
+        others = f" (nor for {len(unknown) - 1} others)" if len(unknown) > 1 else ""
+        _logger.warning(
+            "item with id %#x received but there is no descriptor%s", unknown[0], others
+        )
