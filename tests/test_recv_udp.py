@@ -105,6 +105,13 @@ def test_what_a_full_socket_buffer_costs_is_counted() -> None:
     assert 1001 <= stats.datagrams + stats.kernel_drops <= sent
 
 
+def test_a_buffer_size_of_zero_leaves_the_socket_s(stream: pyspin.recv.Stream) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+        before = own.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        stream.add_udp_reader(0, bind_hostname="127.0.0.1", socket=own, buffer_size=0)
+        assert own.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == before
+
+
 def test_busy_poll_is_in_seconds(stream: pyspin.recv.Stream) -> None:
     so_busy_poll = 46  # <asm-generic/socket.h>, in microseconds; the socket module lacks it
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
