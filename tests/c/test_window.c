@@ -516,6 +516,26 @@ static void test_a_new_window_lets_numbers_rest(void)
     }
 }
 
+static void test_what_is_given_up_or_dropped_rests(void)
+{
+    open_window(8, 7);
+    window->config.retries = 0;
+    submit(0, SPNI_CMD_READ);
+    transmit(NULL);
+    now += TIMEOUT;
+    spni_window_tick_locked(window, now);
+    CHECK_EQ(only().status, -ETIMEDOUT);
+    CHECK_EQ(sequences->rest_count, 1);
+    submit(1, SPNI_CMD_READ);
+    transmit(NULL);
+    spn_window_forget(window, 1);
+    CHECK_EQ(sequences->rest_count, 2);
+    submit(2, SPNI_CMD_READ);
+    spn_window_forget(window, 2); /* never sent */
+    CHECK_EQ(sequences->rest_count, 2);
+    close_window();
+}
+
 static void test_rest_is_bounded(void)
 {
     open_window(1, 0);
@@ -668,6 +688,21 @@ static void test_a_driver_may_keep_the_bytes(void)
     CHECK_EQ(stats().in_progress, 1);
     spn_window_fail(window, -EIO);
     CHECK_EQ(only().sequence, first);
+    close_window();
+}
+
+static void test_a_driver_hears_of_a_request_that_was_told_too_often(void)
+{
+    spn_scp_outcome done;
+    open_window(8, 7);
+    window->config.retries = 0;
+    int sequence = spn_window_offer(window, now, -1);
+    CHECK_EQ(spn_window_match(window, now, (uint16_t)sequence,
+                              SPNI_RC_P2P_BUSY), SPN_WINDOW_DUE);
+    CHECK_EQ(spn_window_pop(window, &done, 1, NULL, 0), 1);
+    CHECK_EQ(done.sequence, sequence);
+    CHECK_EQ(done.status, -ETIMEDOUT);
+    CHECK_EQ(done.code, SPNI_RC_P2P_BUSY);
     close_window();
 }
 
@@ -1022,12 +1057,14 @@ int main(void)
     test_half_of_the_numbers_may_be_in_use();
     test_rest_ends();
     test_a_new_window_lets_numbers_rest();
+    test_what_is_given_up_or_dropped_rests();
     test_rest_is_bounded();
     test_a_failed_window_ends_everything();
     test_a_window_takes_the_replies_of_another();
     test_a_forked_child_does_not_wait_for_a_lost_thread();
     test_useless_replies_do_not_stop_time();
     test_a_driver_may_keep_the_bytes();
+    test_a_driver_hears_of_a_request_that_was_told_too_often();
     test_an_answer_may_come_with_the_next_offer();
     test_an_answer_makes_no_room_while_the_window_drains();
     test_a_driver_is_asked_whether_to_repeat();

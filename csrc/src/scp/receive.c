@@ -47,7 +47,7 @@ static spni_request *find(spn_window *window, uint16_t sequence)
         spni_sequence_find_locked(window->sequences, sequence, &was_used);
     if (request && request->sent > 0)
         return request;
-    if (request || was_used)
+    if (was_used)
         window->stats.ignored_late++;
     else
         window->stats.ignored_unknown++;
