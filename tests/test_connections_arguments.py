@@ -30,6 +30,9 @@ NO_PORTS = ["x", 1.5, -1, 65536, [5]]
 NO_HOSTS = [5, 1.5, b"127.0.0.1", ["x"]]
 NO_SECONDS = ["x", -1, float("nan"), [1]]
 NO_BUFFERS = [None, "x", 5, [1]]
+# Their buffers would be pointers, which a board has no use for, and must never change.
+OBJECTS = [np.array([None]), np.zeros(1, [("at", "u8"), ("what", "O")])]
+NO_MEMORY = [*NO_BUFFERS, *OBJECTS, np.zeros(1, "M8[s]")]
 
 Call = Callable[[SCAMPConnection, Any], object]
 
@@ -75,7 +78,7 @@ CALLS: list[tuple[str, list[Any], Call]] = [
     *((name, NO_NUMBERS, memory("read_memory", READ, name)) for name in READ),
     *((name, NO_NUMBERS, memory("fill_memory", FILL, name)) for name in FILL),
     *(
-        (name, NO_BUFFERS if name == "data" else NO_NUMBERS, memory("write_memory", WRITE, name))
+        (name, NO_MEMORY if name == "data" else NO_NUMBERS, memory("write_memory", WRITE, name))
         for name in WRITE
     ),
     ("link", [*NO_NUMBERS, 6], memory("read_link", READ, "link")),
@@ -83,10 +86,11 @@ CALLS: list[tuple[str, list[Any], Call]] = [
     ("base_address", NO_NUMBERS, memory("read_link", {**READ, "link": 0}, "base_address")),
     ("link", [*NO_NUMBERS, 6], memory("write_link", WRITE, "link")),
     ("base_address", NO_NUMBERS, memory("write_link", {**WRITE, "link": 0}, "base_address")),
-    ("data", NO_BUFFERS, memory("write_link", {**WRITE, "link": 0}, "data")),
+    ("data", NO_MEMORY, memory("write_link", {**WRITE, "link": 0}, "data")),
     ("base_address", NO_NUMBERS, lambda it, value: it.flood_fill(value, b"abcd")),
-    ("data", NO_BUFFERS, lambda it, value: it.flood_fill(0, value)),
+    ("data", NO_MEMORY, lambda it, value: it.flood_fill(0, value)),
     ("out", [b"", "x", 5, [1], bytes(4)], memory("read_memory", READ, "out")),
+    ("out", OBJECTS, memory("read_memory", {**READ, "length": 8}, "out")),
     ("progress", [5, "x"], memory("read_memory", READ, "progress")),
     ("n_channels", ["x", 1.5, 0, 2**70], lambda it, value: BulkTransfer(n_channels=value)),
     ("n_retries", [None, "x", 1.5, -1], lambda it, value: BulkTransfer(n_retries=value)),

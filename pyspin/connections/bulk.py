@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ _SLICE_MS = 50
 _MEMORY_END = 1 << 32
 _DATA_MAX = 256
 _LINK_MAX = 5
+_FIELD_NAME = re.compile(":[^:]*:")
 _COMMANDS = {
     lib.SPN_TRANSFER_READ: ("Read memory", "CMD_READ"),
     lib.SPN_TRANSFER_WRITE: ("Write memory", "CMD_WRITE"),
@@ -407,9 +409,13 @@ def _input(data: Buffer) -> Any:
 
 def _view(name: str, value: Any) -> memoryview:
     try:
-        return memoryview(value)
-    except TypeError:
+        view = memoryview(value)
+    except (TypeError, ValueError):  # the latter of numpy, for dates
         raise TypeError(f"{name} must be a buffer, not {value!r}") from None
+    # A board's bytes are no pointers; names of fields, which may be anything, are between colons.
+    if "O" in _FIELD_NAME.sub("", view.format):
+        raise TypeError(f"{name} must hold no Python objects, not {value!r}")
+    return view
 
 
 def _address(address: int) -> int:
