@@ -638,6 +638,25 @@ static void test_useless_replies_do_not_stop_time(void)
         CHECK(++steps < 100);
     }
     CHECK_EQ(stats().timeouts, 1);
+    /* The next time they are looked for anew. */
+    now += TIMEOUT + MS;
+    CHECK_EQ(spn_window_step(window, now, again, 4, &wait_ns), 0);
+    CHECK_EQ(wait_ns, 0);
+    CHECK_EQ(spn_window_step(window, now, again, 4, &wait_ns), 1);
+    close_window();
+}
+
+static void test_a_step_takes_a_batch_at_most(void)
+{
+    uint16_t again[100];
+    uint64_t wait_ns;
+    open_window(100, 99);
+    for (int i = 0; i < 100; i++)
+        CHECK(spn_window_offer(window, now, -1) >= 0);
+    now += TIMEOUT;
+    CHECK_EQ(spn_window_step(window, now, again, 100, &wait_ns), 0);
+    CHECK_EQ(spn_window_step(window, now, again, 100, &wait_ns), 64);
+    CHECK_EQ(spn_window_step(window, now, again, 100, &wait_ns), 36);
     close_window();
 }
 
@@ -845,6 +864,8 @@ static void test_what_may_not_fly_is_held(void)
     CHECK_EQ(spn_window_match(window, now, (uint16_t)held, SPNI_RC_OK),
              SPN_WINDOW_DUE);
     CHECK_EQ(spn_window_step(window, now, again, 8, &wait_ns), 0);
+    while (spn_window_doubt(window) >= 0)
+        ;
     CHECK_EQ(spn_window_match(window, now, (uint16_t)(held - 1), SPNI_RC_OK),
              SPN_WINDOW_ENDED | SPN_WINDOW_DUE);
     CHECK_EQ(spn_window_step(window, now, again, 8, &wait_ns), 1);
@@ -1063,6 +1084,7 @@ int main(void)
     test_a_window_takes_the_replies_of_another();
     test_a_forked_child_does_not_wait_for_a_lost_thread();
     test_useless_replies_do_not_stop_time();
+    test_a_step_takes_a_batch_at_most();
     test_a_driver_may_keep_the_bytes();
     test_a_driver_hears_of_a_request_that_was_told_too_often();
     test_an_answer_may_come_with_the_next_offer();
