@@ -203,6 +203,35 @@ def test_what_sending_raises_comes_out_of_send_request() -> None:
         assert pipeline.statistics["in_progress"] == 0
 
 
+def test_nothing_is_received_that_nobody_waits_for() -> None:
+    """Neither after a request that could not be sent, nor after the last was given up."""
+    with Peer(lambda it: []) as peer, connected(peer) as connection:
+        duck = Duck(connection)
+        waiting: list[int] = []
+        refusals = ["not this one"]
+
+        def send(data: bytes) -> None:
+            if refusals:
+                raise ValueError(refusals.pop())
+            connection.send(data)
+
+        def receive(timeout: float) -> Any:
+            waiting.append(pipeline.statistics["in_progress"])
+            return connection.receive_scp_response(timeout)
+
+        duck.receive_scp_response = receive  # type: ignore[method-assign, assignment]
+        duck.send = send  # type: ignore[method-assign]
+        pipeline = SCPRequestPipeLine(duck, n_retries=1, packet_timeout=TIMEOUT)
+        with pytest.raises(ValueError, match="not this one"):
+            pipeline.send_request(SendSignal(30, Signal.SYNC0), None, print)
+        errors: list[Any] = []
+        pipeline.send_request(SendSignal(30, Signal.SYNC0), None, lambda *it: errors.append(it))
+        assert waiting == []
+        pipeline.finish()
+        assert len(errors) == 1
+        assert set(waiting) == {1}
+
+
 class InterruptedLib:
     """The library, but for a Ctrl-C after one call of a function that returned something."""
 
