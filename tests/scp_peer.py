@@ -72,7 +72,7 @@ Behaviour = Callable[[Request], Iterable[bytes]]
 class Peer:
     """A context manager: a thread that serves until the end of the block."""
 
-    def __init__(self, behave: Behaviour | None = None, memory: bytes = b"") -> None:
+    def __init__(self, behave: Behaviour | None = None, memory: bytes = b"", port: int = 0) -> None:
         self.behave = behave or self.obey
         self.memory = bytearray(memory or 4096)
         self.base = 0x60000000
@@ -81,7 +81,7 @@ class Peer:
         self.failure: BaseException | None = None
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.client: tuple[str, int] | None = None

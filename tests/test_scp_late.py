@@ -21,7 +21,13 @@ from pyspin.connections import (
     link_driver,
     method_driver,
 )
-from pyspin.messages import ReadMemory, SendSignal, Signal
+from pyspin.messages import (
+    ReadMemory,
+    SCPResult,
+    SendSignal,
+    Signal,
+    SpinnakerTimeoutError,
+)
 
 TIMEOUT = 0.02
 
@@ -230,6 +236,29 @@ def test_nothing_is_received_that_nobody_waits_for() -> None:
         pipeline.finish()
         assert len(errors) == 1
         assert set(waiting) == {1}
+
+
+@pytest.mark.parametrize("useless", ["of another length", "malformed"])
+def test_useless_replies_do_not_stop_time(useless: str) -> None:
+    with Peer(lambda it: []) as peer, connected(peer) as connection:
+        duck = Duck(connection)
+        left = iter(range(1_000_000))
+
+        def receive(timeout: float) -> Any:
+            next(left)
+            if useless == "malformed":
+                raise ValueError(useless)
+            sequence = peer.requests[-1].sequence if peer.requests else 0
+            return SCPResult.RC_OK, sequence, bytes(14), 2
+
+        duck.receive_scp_response = receive  # type: ignore[method-assign, assignment]
+        pipeline = SCPRequestPipeLine(duck, n_retries=1, packet_timeout=TIMEOUT)
+        errors: list[Any] = []
+        request = ReadMemory((0, 0, 0), peer.base, 4)
+        pipeline.send_request(request, None, lambda *it: errors.append(it[1]))
+        pipeline.finish()
+        assert [type(error) for error in errors] == [SpinnakerTimeoutError]
+        assert pipeline.n_timeouts == 2
 
 
 class InterruptedLib:

@@ -421,6 +421,22 @@ def test_nobody_listening_is_reported_as_such(kind: str) -> None:
             assert error.errno == errno.ECONNREFUSED
 
 
+def test_an_error_of_earlier_traffic_ends_no_request(memory: bytes) -> None:
+    with Peer() as gone:
+        port = gone.port
+    with Client("link", port) as client:
+        for in_bulk in (False, True):
+            client.connection.send(b"Is anybody there?")  # an ICMP error comes back at once
+            with Peer(memory=memory, port=port) as peer:
+                if in_bulk:
+                    assert client.connection.read_memory(0, 0, peer.base, 4) == memory[:4]
+                else:
+                    client.read()
+                    client.pipeline.finish()
+        assert client.errors == []
+        assert client.answers == [memory[:4]]
+
+
 def test_nobody_listening_is_a_refused_connection() -> None:
     port = free_port()
     with Client("link", port) as client:
