@@ -665,7 +665,9 @@ def test_closing_loses_nothing_that_had_arrived() -> None:
             if request.number == 50:
                 answered.set()
                 return []
-            return peer.obey(request)
+            # More useless ones than are received at a time.
+            useless = [request.reply(sequence=40_000)] * (64 if request.number == 0 else 0)
+            return [*useless, *peer.obey(request)]
 
         peer.behave = behave
         for _ in range(51):
@@ -683,6 +685,8 @@ def test_a_closed_connection_is_refused(kind: str, peer: Peer) -> None:
         client.connection.close()
         with pytest.raises(ConnectionClosedError):
             client.read()
+        client.pipeline.finish()
+        assert client.errors == []  # it was told already
     if kind == "link":
         with pytest.raises(ConnectionClosedError):
             SCPRequestPipeLine(SCAMPConnectionThatIsClosed(peer.port))
