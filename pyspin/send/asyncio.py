@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._ffi import check, check_socket, ffi, lib
 from .heap import Heap
-from .references import GroupMode, HeapReference
+from .references import GroupMode, HeapReference, prepare
 from .sender import Sender
 
 if TYPE_CHECKING:
@@ -128,7 +128,9 @@ class UdpStream(Sender):
 
     def _submit(self, heap: Heap, cnt: int, substream_index: int) -> int:
         """Queue a heap and return its token; raise if it is refused."""
-        packets, cnt, substream_index = self._prepare(heap, cnt, substream_index)
+        packets, cnt, substream_index = prepare(
+            heap, cnt, substream_index, self._max_packet_size, self._num_substreams
+        )
         token = next(self._tokens)
         self._in_flight[token] = heap
         code = lib.spn_sender_submit(self._sender, packets, cnt, substream_index, token, _DIRECT)

@@ -10,7 +10,7 @@ from typing import Any, Literal, NoReturn
 from .. import items
 from ..arguments import instance, integer
 from ..items import Flavour, Item
-from .heap import Entry, Heap
+from .heap import Heap
 
 Which = Literal["stale", "all", "none"]
 
@@ -25,7 +25,7 @@ class _Sent:
     version: int | None = None  # of the value
     descriptor: int | None = None  # the number of the heap that had it
     array: Any = None  # the value, if it was sent from its own memory
-    entry: Entry | None = None  # of that array
+    entry: Any = None  # the `Entry` of that array
 
 
 class HeapGenerator:
@@ -67,6 +67,7 @@ class HeapGenerator:
         if descriptors not in _MODES or data not in _MODES:
             _refuse_mode(descriptors, data)
         items = self._items()
+        is_own = heap._flavour is self._flavour  # so entries of before will do
         for item in items:
             sent = self._sent.get(item.id)
             if sent is None or sent.item is not item:
@@ -74,24 +75,20 @@ class HeapGenerator:
             if descriptors != "none" and self._wants_descriptor(sent, descriptors):
                 heap.add_descriptor(item)
                 sent.descriptor = self._heaps
-            if data == "all" or (data == "stale" and sent.version != item.version):
-                self._add_value(heap, sent)
+            version = item.version
+            if data == "all" or (data == "stale" and sent.version != version):
+                value = item.value
+                if value is None:
+                    continue
+                if value is sent.array and is_own:
+                    heap._add(sent.entry)
+                else:
+                    sent.array, sent.entry = heap._add_value(item)
+                sent.version = version
         if len(self._sent) > len(items):  # some have left the group; their values may go
             self._sent = {item.id: self._sent[item.id] for item in items}
         self._heaps += 1
         return heap
-
-    def _add_value(self, heap: Heap, sent: _Sent) -> None:
-        item = sent.item
-        version, value = item.version, item.value
-        if value is None:
-            return
-        if value is sent.array and heap._flavour is self._flavour:
-            assert sent.entry is not None
-            heap._add(sent.entry)
-        else:
-            sent.array, sent.entry = heap._add_value(item)
-        sent.version = version
 
     def _items(self) -> Collection[Item]:
         return () if self._item_group is None else self._item_group.values()
@@ -107,8 +104,9 @@ class HeapGenerator:
     def get_heap(self, descriptors: Which = "stale", data: Which = "stale") -> Heap:
         """Return a new heap with what `add_to_heap` adds."""
         heap = self.add_to_heap(Heap(self._flavour), descriptors, data)
-        if self._last is not None:
-            heap._share_cut(self._last)
+        last = self._last
+        if last is not None and last._entries == heap._entries and not last._repeat_pointers:
+            heap._cut = last._cut  # the same memory, so cut alike
         self._last = heap if heap._borrows else None
         return heap
 

@@ -125,11 +125,6 @@ class Heap:
         self._entries.append(entry)
         self._cut = None
 
-    def _share_cut(self, other: Heap) -> None:
-        """Use how another heap of this flavour was cut, if it has the same in the same memory."""
-        if self._entries == other._entries and self._repeat_pointers == other._repeat_pointers:
-            self._cut = other._cut
-
     def _packets(self, max_packet_size: int) -> spn_packets:
         """Return the heap cut into packets of at most so many bytes.
 

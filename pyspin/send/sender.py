@@ -13,7 +13,7 @@ from ..arguments import instance, integer
 from ..threads import ThreadPool
 from .endpoints import DEFAULT_BUFFER_SIZE, Address, open_socket, parse_destination
 from .heap import Heap
-from .references import GroupMode, HeapReference, prepare, prepare_group
+from .references import GroupMode, HeapReference, prepare_group
 from .refusal import refusal
 from .stats import SenderStats, read_stats
 
@@ -97,9 +97,6 @@ class Sender:
         Heaps in flight end with `Stopped`. Dropping the last reference does the same.
         """
         lib.spn_sender_stop(self._sender)
-
-    def _prepare(self, heap: Heap, cnt: int, substream_index: int) -> Row:
-        return prepare(heap, cnt, substream_index, self._max_packet_size, self._num_substreams)
 
     def _prepare_group(
         self, heaps: Iterable[HeapReference | Heap], mode: GroupMode

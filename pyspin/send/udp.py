@@ -12,7 +12,7 @@ from .._ffi import check, check_socket, ffi, lib
 from .config import StreamConfig
 from .endpoints import DEFAULT_BUFFER_SIZE, Endpoint
 from .heap import Heap
-from .references import GroupMode, HeapReference
+from .references import GroupMode, HeapReference, prepare
 from .sender import AGAIN, SLICE_MS, Sender
 
 if TYPE_CHECKING:
@@ -162,7 +162,9 @@ class UdpStream(Sender):
         """
         if self._abandoned:
             self._forget_abandoned()
-        packets, cnt, substream_index = self._prepare(heap, cnt, substream_index)
+        packets, cnt, substream_index = prepare(
+            heap, cnt, substream_index, self._max_packet_size, self._num_substreams
+        )
         token = next(self._tokens)
         try:
             self._in_flight[token] = heap
