@@ -21,6 +21,8 @@ from patience import PATIENCE
 import pyspin
 import pyspin.recv
 
+SO_RCVBUFFORCE = 33
+
 #: A name that is too long to be one, so no name server is asked.
 NO_HOST = "no-such-host." * 20
 
@@ -48,6 +50,18 @@ def small_heaps(count: int, first: int = 1) -> list[bytes]:
     ]
 
 
+def enlarge_buffer(own: socket.socket) -> int:
+    """Ask for a receive buffer that holds what a test sends at once; return what is given.
+
+    Beyond net.core.rmem_max it is given to those who may force it, root for one.
+    """
+    for option in (SO_RCVBUFFORCE, socket.SO_RCVBUF):
+        with contextlib.suppress(PermissionError):
+            own.setsockopt(socket.SOL_SOCKET, option, 4 << 20)
+            break
+    return own.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+
+
 def bind(
     stream: pyspin.recv.Stream,
     host: str = "127.0.0.1",
@@ -57,6 +71,8 @@ def bind(
     """Add a UDP reader on a free port of `host` and return the port."""
     with socket.socket(family, socket.SOCK_DGRAM) as own:
         stream.add_udp_reader(0, bind_hostname=host, socket=own, **options)
+        if "buffer_size" not in options:
+            enlarge_buffer(own)
         return int(own.getsockname()[1])
 
 
