@@ -567,6 +567,41 @@ def test_finish_may_be_called_in_a_callback(kind: str, peer: Peer) -> None:
         assert len(client.answers) == 3
 
 
+def test_callbacks_do_not_nest_when_one_has_finished(kind: str, peer: Peer) -> None:
+    with Client(kind, peer.port, n_channels=2) as client:
+        events: list[str] = []
+
+        def signal(callback: Any) -> None:
+            request = SendSignal(30, Signal.SYNC0)
+            client.pipeline.send_request(request, callback, client.complain)
+
+        def finish(_: Any) -> None:
+            events.append("begin")
+            client.pipeline.finish()
+            for _ in range(3):  # the third waits for the answers to the others
+                signal(lambda _: events.append("other"))
+            events.append("end")
+
+        signal(finish)
+        signal(lambda _: events.append("first"))
+        client.pipeline.finish()
+        assert client.errors == []
+        assert events == ["begin", "first", "end", "other", "other", "other"]
+
+
+def test_a_request_without_its_arguments_is_refused(kind: str, peer: Peer) -> None:
+    class Short(ReadMemory):
+        def datagram_from(self, *_: Any) -> bytes:
+            return bytes(25)
+
+    with Client(kind, peer.port) as client:
+        with pytest.raises(ValueError, match="a request must have 26 to 282 bytes, not 25"):
+            client.pipeline.send_request(Short((0, 0, 0), 0, 4), client.take, client.complain)
+        client.pipeline.finish()
+        assert client.pipeline.statistics["in_progress"] == 0
+        assert client.errors == []
+
+
 def test_a_pipeline_may_be_finished_and_used_again(kind: str, peer: Peer) -> None:
     with Client(kind, peer.port, n_channels=4) as client:
         client.pipeline.finish()
