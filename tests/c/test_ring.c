@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "check.h"
 #include "spead/ring.h"
 
@@ -180,6 +181,30 @@ static void take_resumes_waiters(void)
     CHECK_EQ(spni_ring_push(ring, &queue, &w.base, &length), 1);
     CHECK_EQ(queue.count, 0);
     CHECK(!w.base.waiting);
+    drop(ring);
+}
+
+static void *take_one_main(void *ring_void)
+{
+    CHECK_EQ(take(ring_void), 1);
+    return NULL;
+}
+
+static void room_is_awaited_for_a_moment_only(void)
+{
+    spn_ring *ring = joined(8);
+    uint64_t until_ns = spni_now_ns() + SPNI_SECOND_NS;
+    pthread_t thread;
+    CHECK(spni_ring_await_room(ring, until_ns));
+    CHECK_EQ(push(ring, 1, 8), 8);
+    CHECK(!spni_ring_await_room(ring, until_ns)); /* there is no consumer */
+    CHECK_EQ(pthread_create(&thread, NULL, take_one_main, ring), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK(!spni_ring_await_room(ring, until_ns)); /* not at work any more */
+    CHECK_EQ(take(ring), 2);
+    CHECK(spni_ring_await_room(ring, until_ns)); /* a quarter is free */
+    CHECK_EQ(push(ring, 9, 2), 2);
+    CHECK(!spni_ring_await_room(ring, 0));
     drop(ring);
 }
 
@@ -394,6 +419,7 @@ int main(void)
     stop_leaves_what_is_there();
     last_producer_stops_it();
     take_resumes_waiters();
+    room_is_awaited_for_a_moment_only();
     wait_ends_in_time();
     signal_ends_a_wait(0);
     signal_ends_a_wait(SA_RESTART);

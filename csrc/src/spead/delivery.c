@@ -11,6 +11,10 @@
 
 enum {
     OUTBOX_LIMIT = 64,
+    LEFT_OUT = 16,
+    /* A turn that has taken so long is not drawn out by waiting: the loop has
+     * other readers. */
+    TURN_NS = 1000000,
 };
 
 void spni_discard(spn_stream *stream, spni_assembly *assembly)
@@ -155,13 +159,27 @@ static int move(spn_stream *stream, spni_ring_waiter *waiter)
     return pushed;
 }
 
+/* Whether a full ring has room after a moment's wait. Where that was in vain the
+ * consumers are slow, and the next times there is no wait. */
+static bool await_room(spn_stream *stream)
+{
+    if (stream->waits_left_out > 0) {
+        stream->waits_left_out--;
+        return false;
+    }
+    if (spni_ring_await_room(stream->ring, stream->now_ns + TURN_NS))
+        return true;
+    stream->waits_left_out = LEFT_OUT;
+    return spni_ring_room(stream->ring) > 0;
+}
+
 void spni_flush_outbox(spn_stream *stream)
 {
     bool was_blocked = stream->is_blocked;
     int pushed = move(stream, NULL);
 
     while (pushed >= 0 && stream->outbox.count > 0 && !was_blocked
-           && spni_ring_await_room(stream->ring))
+           && await_room(stream))
         pushed = move(stream, NULL);
     if (pushed >= 0 && stream->outbox.count > 0)
         pushed = move(stream, &stream->waiter);

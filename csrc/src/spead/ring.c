@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,9 +22,9 @@ enum {
     /* Sleeps are cut to this, since the kernel restarts one without limit after
      * a signal whose handler has SA_RESTART. */
     SLEEP_MAX_MS = 3600 * 1000,
-    /* A consumer that is at work takes a heap within this time. It is less than
-     * what it costs to suspend and resume a stream. */
-    SPIN_NS = 5000,
+    /* A consumer that is at work makes room for so many in this time. */
+    BATCH = 16,
+    SPIN_NS = 50000,
 };
 
 struct spn_ring {
@@ -40,6 +41,7 @@ struct spn_ring {
     bool stopped;
     uint32_t sequence; /* futex */
     unsigned sleepers;
+    int consumer_cpu; /* atomic; where a heap was last taken, -1: none was */
     spni_event event;
     spni_ring_waiter *waiters, **waiters_tail;
 };
@@ -61,6 +63,7 @@ int spn_ring_new(size_t capacity, spn_ring **out)
     ring->forks = spni_fork_count();
     ring->capacity = capacity;
     ring->event.fd = -1;
+    ring->consumer_cpu = -1;
     ring->waiters_tail = &ring->waiters;
     spni_heap_queue_init(&ring->returned);
     *out = ring;
@@ -260,12 +263,36 @@ static void relax(void)
 #endif
 }
 
-bool spni_ring_await_room(const spn_ring *ring)
+/* Whether a consumer may be at work: not on this very processor, where it only
+ * goes on when we rest. */
+static bool may_be_at_work(const spn_ring *ring)
 {
-    uint64_t until_ns = spni_now_ns() + SPIN_NS;
+    int cpu = __atomic_load_n(&ring->consumer_cpu, __ATOMIC_RELAXED);
 
-    while (spni_ring_room(ring) == 0) {
-        if (spni_now_ns() >= until_ns)
+    return cpu >= 0 && cpu != sched_getcpu();
+}
+
+static size_t smaller(size_t left, size_t right)
+{
+    return left < right ? left : right;
+}
+
+/* The room that a producer waits for, asleep or not: a thread that wakes, or
+ * takes the lock, for every single heap costs more than the heap. */
+static size_t worthwhile_room(const spn_ring *ring)
+{
+    return ring->capacity < 4 ? 1 : ring->capacity / 4;
+}
+
+bool spni_ring_await_room(const spn_ring *ring, uint64_t until_ns)
+{
+    size_t wanted = smaller(worthwhile_room(ring), BATCH);
+    uint64_t now_ns = spni_now_ns();
+
+    if (until_ns > now_ns + SPIN_NS)
+        until_ns = now_ns + SPIN_NS;
+    while (spni_ring_room(ring) < wanted) {
+        if (!may_be_at_work(ring) || spni_now_ns() >= until_ns)
             return false;
         relax();
     }
@@ -295,11 +322,10 @@ static int take_locked(spn_ring *ring, spn_heap **heaps, int count)
     if (taken == 0)
         return ring->stopped ? SPN_ESTOPPED : -EAGAIN;
     set_length_locked(ring, length);
+    __atomic_store_n(&ring->consumer_cpu, sched_getcpu(), __ATOMIC_RELAXED);
     if (is_empty_locked(ring) && !ring->stopped && ring->event.fd >= 0)
         spni_event_lower(&ring->event);
-    /* In a large ring a quarter is let go first: a thread that wakes for every
-     * single heap costs more than the heap. */
-    if (ring->waiters != NULL && ring->capacity - length >= ring->capacity / 4)
+    if (ring->waiters != NULL && spni_ring_room(ring) >= worthwhile_room(ring))
         resume_waiters_locked(ring);
     return taken;
 }

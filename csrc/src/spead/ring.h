@@ -31,9 +31,9 @@ int spni_ring_push(spn_ring *ring, spni_heap_queue *queue,
 /* After this, `resume` is not called. */
 void spni_ring_forget(spn_ring *ring, spni_ring_waiter *waiter);
 
-/* Wait, busily and for some microseconds at most, for room. False: there is
- * none. */
-bool spni_ring_await_room(const spn_ring *ring);
+/* Wait, busily and for some tens of microseconds at most, until a consumer at
+ * work has made room for a batch of heaps. False: not by then, nor until_ns. */
+bool spni_ring_await_room(const spn_ring *ring, uint64_t until_ns);
 
 /* Whether this process is a child of the one that made it. */
 bool spni_ring_is_forked(const spn_ring *ring);

@@ -61,6 +61,7 @@ struct spn_stream {
     spni_shape shape;
     spni_heap_queue outbox;
     size_t outbox_limit; /* with so many the outbox is emptied */
+    unsigned waits_left_out; /* so often a full ring is not waited for */
     size_t last_length;  /* bytes of the packet being fed */
     spni_ring_waiter waiter;
     spni_task resume;
