@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/lock.h"
 #include "base/log.h"
 #include "memory/allocator.h"
 #include "memory/pages.h"
@@ -349,7 +350,7 @@ int spn_allocator_new_pool(spn_threads *threads, size_t lower, size_t upper,
         .low_water = low_water,
         .warns = true,
     };
-    pthread_mutex_init(&self->lock, NULL);
+    spni_lock_init(&self->lock);
     register_pool(self);
     int error = base_or_malloc(base, &self->base);
     if (error == 0 && low_water > 0)

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/fork.h"
+#include "base/lock.h"
 
 enum {
     /* Sleeps are cut to this, since the kernel restarts one without limit after
@@ -59,7 +60,7 @@ int spn_ring_new(size_t capacity, spn_ring **out)
     if (ring->slots == NULL)
         goto free_ring;
     ring->references = 1;
-    pthread_mutex_init(&ring->lock, NULL);
+    spni_lock_init(&ring->lock);
     ring->forks = spni_fork_count();
     ring->capacity = capacity;
     ring->event.fd = -1;
