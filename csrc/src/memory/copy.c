@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/cache.h"
 #include "pyspin.h"
 
 void spni_copy_plainly(void *restrict to, const void *restrict from,
@@ -21,7 +22,7 @@ void spni_copy_plainly(void *restrict to, const void *restrict from,
 #if defined __x86_64__ || defined __i386__
 #include <immintrin.h>
 
-#define LINE 64U
+#define LINE SPNI_CACHE_LINE
 #define SHORTEST 256U /* below it memcpy alone is faster */
 
 /* Bytes up to the next line of the target. */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/cache.h"
 #include "memory/copy.h"
 
 #define SHORTEST 256U /* below it memcpy is faster */
@@ -15,7 +16,7 @@
 #if defined __x86_64__ || defined __i386__
 #include <immintrin.h>
 
-#define LINE 64U
+#define LINE SPNI_CACHE_LINE
 #define BLOCK 128U
 #define SOURCE_AHEAD 4096U
 #define TARGET_AHEAD 512U

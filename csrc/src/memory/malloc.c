@@ -9,10 +9,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/cache.h"
 #include "memory/allocator.h"
 
 #define PAGE 4096U
-#define CACHE_LINE 64U
 #define SLOTS 4U
 #define KEPT_LEAST (64U << 10)
 #define KEPT_MOST (4U << 20)
@@ -70,7 +70,7 @@ static void *allocate_touched(size_t size)
     void *data;
     if (size < PAGE)
         return malloc(size > 0 ? size : 1);
-    if (posix_memalign(&data, CACHE_LINE, size) != 0)
+    if (posix_memalign(&data, SPNI_CACHE_LINE, size) != 0)
         return NULL;
     volatile uint8_t *bytes = data;
     for (size_t i = 0; i < size; i += PAGE)

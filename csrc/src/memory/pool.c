@@ -18,13 +18,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/cache.h"
 #include "base/lock.h"
 #include "base/log.h"
 #include "memory/allocator.h"
 #include "memory/pages.h"
 #include "memory/refill.h"
 
-#define CACHE_LINE 64U
 #define SLAB_LEAST ((size_t)2 << 20) /* a huge page */
 
 typedef struct free_buffer {
@@ -251,12 +251,12 @@ static int add_buffer(pool *self, bool is_refill)
 /* From one buffer of the slab to the next. */
 static size_t slab_stride(const pool *self)
 {
-    return (pooled_size(self) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    return SPNI_CACHE_LINES(pooled_size(self));
 }
 
 static bool wants_slab(const pool *self)
 {
-    return self->initial > 0 && self->upper <= PTRDIFF_MAX - CACHE_LINE
+    return self->initial > 0 && self->upper <= PTRDIFF_MAX - SPNI_CACHE_LINE
         && slab_stride(self) <= PTRDIFF_MAX / self->initial
         && slab_stride(self) * self->initial >= SLAB_LEAST;
 }

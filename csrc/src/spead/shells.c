@@ -9,11 +9,11 @@
 
 #include <stdlib.h>
 
+#include "base/cache.h"
 #include "spead/heap.h"
 
 enum {
-    LINE = 64,
-    LEAST = 5 * LINE, /* a heap of five items */
+    LEAST = 5 * SPNI_CACHE_LINE, /* a heap of five items */
     /* More do not wait. A sanitizer is to see each use of a heap that has been
      * dropped. */
 #if defined __SANITIZE_ADDRESS__
@@ -29,7 +29,7 @@ struct spni_shells {
     size_t made;
 
     /* Atomic. */
-    _Alignas(LINE) spni_heap *returned; /* `ended` from the end on */
+    _Alignas(SPNI_CACHE_LINE) spni_heap *returned; /* `ended` from the end on */
     size_t waiting; /* about so many are on it */
     size_t owed;
 };
@@ -38,7 +38,7 @@ static spni_heap ended;
 
 spni_shells *spni_shells_new(void)
 {
-    spni_shells *shells = aligned_alloc(LINE, sizeof *shells);
+    spni_shells *shells = aligned_alloc(SPNI_CACHE_LINE, sizeof *shells);
 
     if (shells != NULL)
         *shells = (spni_shells){0};
@@ -75,8 +75,8 @@ void spni_shells_free(spni_shells *shells)
 
 static spni_heap *make(spni_shells *shells, size_t size)
 {
-    size_t capacity = size > LEAST ? (size + LINE - 1) / LINE * LINE : LEAST;
-    spni_heap *heap = aligned_alloc(LINE, capacity);
+    size_t capacity = size > LEAST ? SPNI_CACHE_LINES(size) : LEAST;
+    spni_heap *heap = aligned_alloc(SPNI_CACHE_LINE, capacity);
 
     if (heap == NULL)
         return NULL;
