@@ -4,11 +4,20 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static size_t live; /* atomic */
+#include "base/cache.h"
+
+/* Atomic, each on a line of its own: mostly one thread allocates, another
+ * releases. */
+static struct {
+    _Alignas(SPNI_CACHE_LINE) size_t allocated;
+    _Alignas(SPNI_CACHE_LINE) size_t released;
+} buffers;
 
 size_t spn_buffers_live(void)
 {
-    return __atomic_load_n(&live, __ATOMIC_ACQUIRE);
+    /* In this order there are never more released than allocated. */
+    size_t released = __atomic_load_n(&buffers.released, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&buffers.allocated, __ATOMIC_RELAXED) - released;
 }
 
 /* ---- references ---- */
@@ -46,7 +55,7 @@ int spni_buffer_allocate(spn_allocator *allocator, size_t size,
     if (error < 0)
         return error;
     spni_allocator_ref(allocator);
-    __atomic_add_fetch(&live, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&buffers.allocated, 1, __ATOMIC_RELAXED);
     return 0;
 }
 
@@ -57,7 +66,7 @@ void spni_buffer_release(spni_buffer *buffer)
         return;
     allocator->kind->release(allocator, buffer);
     *buffer = (spni_buffer){0};
-    __atomic_sub_fetch(&live, 1, __ATOMIC_RELEASE);
+    __atomic_add_fetch(&buffers.released, 1, __ATOMIC_RELEASE);
     spn_allocator_unref(allocator);
 }
 

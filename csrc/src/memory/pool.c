@@ -42,11 +42,13 @@ typedef struct pool {
     uint8_t *slab;       /* NULL: none */
     size_t slab_size;
 
-    pthread_mutex_t lock; /* the two below */
+    /* Written with each buffer: on lines of its own. */
+    _Alignas(SPNI_CACHE_LINE) pthread_mutex_t lock; /* the two below */
     free_buffer *top;
     spn_pool_stats stats;
 
-    struct pool *next, **previous; /* of all pools, for fork */
+    /* Of all pools, for fork. */
+    _Alignas(SPNI_CACHE_LINE) struct pool *next, **previous;
 } pool;
 
 /* ---- fork ---- */
@@ -338,7 +340,7 @@ int spn_allocator_new_pool(spn_threads *threads, size_t lower, size_t upper,
     if (lower > upper || initial > max_free || low_water > initial ||
         (low_water > 0 && threads == NULL))
         return -EINVAL;
-    pool *self = malloc(sizeof *self);
+    pool *self = aligned_alloc(SPNI_CACHE_LINE, sizeof *self);
     if (self == NULL)
         return -ENOMEM;
     *self = (pool){

@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spead/heap.h"
 
-static size_t live;
+#include "base/cache.h"
+
+/* Atomic, each on a line of its own: streams make heaps, consumers drop them. */
+static struct {
+    _Alignas(SPNI_CACHE_LINE) size_t made;
+    _Alignas(SPNI_CACHE_LINE) size_t dropped;
+} heaps;
 
 void spni_heap_count_live(int change)
 {
-    __atomic_add_fetch(&live, (size_t)change, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&heaps.made, (size_t)change, __ATOMIC_RELAXED);
 }
 
 size_t spn_heaps_live(void)
 {
-    return __atomic_load_n(&live, __ATOMIC_RELAXED);
+    /* In this order there are never more dropped than made. */
+    size_t dropped = __atomic_load_n(&heaps.dropped, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&heaps.made, __ATOMIC_RELAXED) - dropped;
 }
 
 spni_heap *spni_heap_new(spni_shells *shells, size_t item_count,
@@ -51,7 +59,7 @@ void spn_heap_unref(spn_heap *heap)
         return;
     spni_buffer_release(&whole->buffer);
     spni_shells_give_back(whole);
-    spni_heap_count_live(-1);
+    __atomic_add_fetch(&heaps.dropped, 1, __ATOMIC_RELEASE);
 }
 
 void spn_heap_clear(spn_heap **slot)

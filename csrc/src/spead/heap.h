@@ -26,7 +26,7 @@ spni_heap *spni_heap_new(spni_shells *shells, size_t item_count,
 /* Where its ranges have room. */
 spn_range *spni_heap_ranges(spni_heap *heap, size_t item_count);
 
-/* Heaps in assembly count as live, too. */
+/* Heaps in assembly count as live, too. By streams only. */
 void spni_heap_count_live(int change);
 
 /* A queue of heaps. */

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/cache.h"
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/fork.h"
@@ -28,23 +29,26 @@ enum {
     SPIN_NS = 50000,
 };
 
+/* Three groups, each on lines of its own: what nobody changes, what everybody
+ * who takes or pushes a heap does, and what they only look at. */
 struct spn_ring {
     unsigned references; /* atomic */
-    pthread_mutex_t lock;
     unsigned forks; /* spni_fork_count() when it was made */
     size_t capacity;
-    /* The rest is protected by lock. */
-    spn_heap **slots;
-    size_t head;
+    spn_heap **slots; /* protected by lock, as is the rest */
+
+    _Alignas(SPNI_CACHE_LINE) pthread_mutex_t lock;
     size_t length; /* atomic to be looked at without the lock */
-    spni_heap_queue returned; /* given back; go before those in the slots */
-    unsigned producers;
-    bool stopped;
+    size_t head;
     uint32_t sequence; /* futex */
     unsigned sleepers;
-    int consumer_cpu; /* atomic; where a heap was last taken, -1: none was */
-    spni_event event;
+
+    _Alignas(SPNI_CACHE_LINE) spni_heap_queue returned; /* go before the slots */
     spni_ring_waiter *waiters, **waiters_tail;
+    spni_event event;
+    int consumer_cpu; /* atomic; where a heap was last taken, -1: none was */
+    unsigned producers;
+    bool stopped;
 };
 
 int spn_ring_new(size_t capacity, spn_ring **out)
@@ -53,9 +57,10 @@ int spn_ring_new(size_t capacity, spn_ring **out)
 
     if (capacity == 0)
         return -EINVAL;
-    ring = calloc(1, sizeof *ring);
+    ring = aligned_alloc(SPNI_CACHE_LINE, sizeof *ring);
     if (ring == NULL)
         return -ENOMEM;
+    *ring = (spn_ring){0};
     ring->slots = calloc(capacity, sizeof *ring->slots);
     if (ring->slots == NULL)
         goto free_ring;
@@ -307,6 +312,14 @@ static bool is_empty_locked(const spn_ring *ring)
     return ring->length == 0 && ring->returned.count == 0;
 }
 
+static void note_consumer_locked(spn_ring *ring)
+{
+    int cpu = sched_getcpu();
+
+    if (ring->consumer_cpu != cpu)
+        __atomic_store_n(&ring->consumer_cpu, cpu, __ATOMIC_RELAXED);
+}
+
 static int take_locked(spn_ring *ring, spn_heap **heaps, int count)
 {
     size_t length = ring->length;
@@ -323,7 +336,7 @@ static int take_locked(spn_ring *ring, spn_heap **heaps, int count)
     if (taken == 0)
         return ring->stopped ? SPN_ESTOPPED : -EAGAIN;
     set_length_locked(ring, length);
-    __atomic_store_n(&ring->consumer_cpu, sched_getcpu(), __ATOMIC_RELAXED);
+    note_consumer_locked(ring);
     if (is_empty_locked(ring) && !ring->stopped && ring->event.fd >= 0)
         spni_event_lower(&ring->event);
     if (ring->waiters != NULL && spni_ring_room(ring) >= worthwhile_room(ring))
