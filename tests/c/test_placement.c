@@ -469,7 +469,11 @@ static void destroy(spn_allocator *allocator)
     (void)allocator;
 }
 
-static const spni_allocator_kind counting_kind = {allocate, release, destroy};
+static const spni_allocator_kind counting_kind = {
+    .allocate = allocate,
+    .release = release,
+    .destroy = destroy,
+};
 
 /* How many heaps lie in memory of others. */
 static size_t take_old(receiver *r, const spn_allocator *allocator)

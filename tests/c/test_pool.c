@@ -337,6 +337,29 @@ static void many_threads_share_a_pool(void)
     CHECK_EQ(spn_buffers_live(), 0);
 }
 
+static void *release_main(void *buffer_void)
+{
+    spni_buffer_release(buffer_void);
+    return NULL;
+}
+
+/* Of two buffers, one that finds room in the pool and one that does not: the
+ * pool goes with whichever comes back last. */
+static void threads_release_the_last_buffers_of_a_dead_pool(void)
+{
+    for (int i = 0; i < 200; i++) {
+        spn_allocator *pool = make(NULL, 1, 1, 0);
+        spni_buffer buffers[] = {take(pool, 200), take(pool, 300)};
+        pthread_t thread;
+        CHECK_EQ(stats_of(pool).outstanding, 2);
+        spn_allocator_unref(pool);
+        CHECK_EQ(pthread_create(&thread, NULL, release_main, &buffers[0]), 0);
+        spni_buffer_release(&buffers[1]);
+        CHECK_EQ(pthread_join(thread, NULL), 0);
+    }
+    CHECK_EQ(spn_buffers_live(), 0);
+}
+
 static void use_in_child(spn_allocator *pool, spn_threads *threads,
                          spni_buffer *buffer)
 {
@@ -391,5 +414,6 @@ int main(void)
     a_pool_may_die_under_its_refill();
     a_pool_works_on_after_its_threads_stopped();
     many_threads_share_a_pool();
+    threads_release_the_last_buffers_of_a_dead_pool();
     return 0;
 }

@@ -369,7 +369,11 @@ static void destroy(spn_allocator *allocator)
     (void)allocator;
 }
 
-static const spni_allocator_kind exact_kind = {allocate, release, destroy};
+static const spni_allocator_kind exact_kind = {
+    .allocate = allocate,
+    .release = release,
+    .destroy = destroy,
+};
 static spn_allocator exact = {.kind = &exact_kind, .references = 1};
 
 /* ---- the two readers ---- */

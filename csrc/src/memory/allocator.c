@@ -54,7 +54,8 @@ int spni_buffer_allocate(spn_allocator *allocator, size_t size,
     int error = allocator->kind->allocate(allocator, size, out);
     if (error < 0)
         return error;
-    spni_allocator_ref(allocator);
+    if (!allocator->kind->shares_reference)
+        spni_allocator_ref(allocator);
     __atomic_add_fetch(&buffers.allocated, 1, __ATOMIC_RELAXED);
     return 0;
 }
@@ -64,10 +65,12 @@ void spni_buffer_release(spni_buffer *buffer)
     spn_allocator *allocator = buffer->allocator;
     if (allocator == NULL)
         return;
+    bool holds_reference = !allocator->kind->shares_reference;
     allocator->kind->release(allocator, buffer);
     *buffer = (spni_buffer){0};
     __atomic_add_fetch(&buffers.released, 1, __ATOMIC_RELEASE);
-    spn_allocator_unref(allocator);
+    if (holds_reference)
+        spn_allocator_unref(allocator);
 }
 
 typedef struct {

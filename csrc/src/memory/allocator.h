@@ -16,11 +16,16 @@ typedef struct {
 
 /* What an allocator does. The reference that a buffer holds, and the count of
  * live buffers, are kept by the two functions below; a pool calls its base
- * directly for what it stores. `release` is given back what `allocate` gave. */
+ * directly for what it stores. `release` is given back what `allocate` gave.
+ *
+ * Where one reference serves all the buffers that are out, `allocate` takes it
+ * and `release` drops it, so that not every buffer costs two atomic operations
+ * on a line that two threads are at work with. */
 typedef struct {
     int (*allocate)(spn_allocator *allocator, size_t size, spni_buffer *out);
     void (*release)(spn_allocator *allocator, spni_buffer *buffer);
     void (*destroy)(spn_allocator *allocator);
+    bool shares_reference;
 } spni_allocator_kind;
 
 struct spn_allocator {

@@ -110,7 +110,10 @@ static void malloc_destroy(spn_allocator *allocator)
 }
 
 static const spni_allocator_kind malloc_kind = {
-    malloc_allocate, malloc_release, malloc_destroy};
+    .allocate = malloc_allocate,
+    .release = malloc_release,
+    .destroy = malloc_destroy,
+};
 
 int spn_allocator_new_malloc(spn_allocator **out)
 {

@@ -122,8 +122,11 @@ static void mmap_destroy(spn_allocator *allocator)
     free(allocator);
 }
 
-static const spni_allocator_kind mmap_kind = {mmap_allocate, mmap_release,
-                                              mmap_destroy};
+static const spni_allocator_kind mmap_kind = {
+    .allocate = mmap_allocate,
+    .release = mmap_release,
+    .destroy = mmap_destroy,
+};
 
 int spn_allocator_new_mmap(int flags, bool prefer_huge, spn_allocator **out)
 {

@@ -10,6 +10,8 @@
  * pages, which are quicker to fill. It goes with the pool, so its buffers are
  * always kept; others make way for them.
  *
+ * The buffers that are out hold one reference to the pool together.
+ *
  * `lock` is held for a few loads and stores only; allocation and release of
  * memory, log and posting of the refill happen outside. A fork waits for these
  * moments, so that the pool is whole in the child.
@@ -167,6 +169,18 @@ static void release_to_base(pool *self, size_t size, void *data,
 
 /* ---- allocation ---- */
 
+static void count_out_locked(pool *self)
+{
+    if (self->stats.outstanding++ == 0)
+        spni_allocator_ref(&self->face);
+}
+
+/* True: the caller has to drop the reference of those that were out. */
+static bool count_back_locked(pool *self)
+{
+    return --self->stats.outstanding == 0;
+}
+
 static int allocate_missed(pool *self, size_t size, spni_buffer *out)
 {
     if (__atomic_load_n(&self->warns, __ATOMIC_RELAXED))
@@ -175,8 +189,10 @@ static int allocate_missed(pool *self, size_t size, spni_buffer *out)
     int error = allocate_from_base(self, pooled_size(self), out);
     if (error < 0) {
         pthread_mutex_lock(&self->lock);
-        self->stats.outstanding--;
+        bool is_last = count_back_locked(self);
         pthread_mutex_unlock(&self->lock);
+        if (is_last)
+            spn_allocator_unref(&self->face);
     }
     return error;
 }
@@ -191,7 +207,7 @@ static int pool_allocate(spn_allocator *allocator, size_t size,
         bool is_hit = pop_locked(self, out);
         self->stats.hits += is_hit;
         self->stats.misses += !is_hit;
-        self->stats.outstanding++;
+        count_out_locked(self);
         bool is_low = self->stats.free < self->low_water;
         pthread_mutex_unlock(&self->lock);
         if (is_low)
@@ -200,6 +216,8 @@ static int pool_allocate(spn_allocator *allocator, size_t size,
             error = allocate_missed(self, size, out);
     } else {
         error = allocate_from_base(self, size, out);
+        if (error == 0)
+            spni_allocator_ref(allocator);
     }
     if (error < 0)
         return error;
@@ -208,12 +226,22 @@ static int pool_allocate(spn_allocator *allocator, size_t size,
     return 0;
 }
 
+static bool release_surplus(pool *self, const spni_buffer *surplus)
+{
+    release_to_base(self, pooled_size(self), surplus->data, surplus->capacity);
+    pthread_mutex_lock(&self->lock);
+    bool is_last = count_back_locked(self);
+    pthread_mutex_unlock(&self->lock);
+    return is_last;
+}
+
 static void pool_release(spn_allocator *allocator, spni_buffer *buffer)
 {
     pool *self = (pool *)allocator;
     spni_buffer surplus = {0};
     if (!is_pooled(self, buffer->size)) {
         release_to_base(self, buffer->size, buffer->data, buffer->capacity);
+        spn_allocator_unref(allocator);
         return;
     }
     pthread_mutex_lock(&self->lock);
@@ -221,11 +249,13 @@ static void pool_release(spn_allocator *allocator, spni_buffer *buffer)
         make_way_locked(self, buffer, &surplus);
     if (surplus.data != buffer->data)
         push_locked(self, buffer->data, buffer->capacity);
-    self->stats.outstanding--;
+    /* What goes is still out while the base is needed for it. */
+    bool is_last = surplus.data == NULL && count_back_locked(self);
     pthread_mutex_unlock(&self->lock);
     if (surplus.data != NULL)
-        release_to_base(self, pooled_size(self), surplus.data,
-                        surplus.capacity);
+        is_last = release_surplus(self, &surplus);
+    if (is_last)
+        spn_allocator_unref(allocator);
 }
 
 /* ---- filling ---- */
@@ -320,8 +350,12 @@ static void pool_destroy(spn_allocator *allocator)
     free(self);
 }
 
-static const spni_allocator_kind pool_kind = {pool_allocate, pool_release,
-                                              pool_destroy};
+static const spni_allocator_kind pool_kind = {
+    .allocate = pool_allocate,
+    .release = pool_release,
+    .destroy = pool_destroy,
+    .shares_reference = true,
+};
 
 static int base_or_malloc(spn_allocator *base, spn_allocator **out)
 {
