@@ -194,6 +194,49 @@ static void many_partial_heaps_are_told_apart(void)
     receiver_free(&r);
 }
 
+/* A packet with `count` immediate items; `other` has a value of its own. */
+static void add_with_items(uint64_t cnt, size_t offset, size_t size,
+                           size_t count, size_t other)
+{
+    build b = build_begin(data + length, 40);
+    build_specials(&b, cnt, (int64_t)(2 * size), offset, size);
+    for (size_t i = 0; i < count; i++)
+        build_pointer(&b, true, 0x1000 + i, i == other);
+    build_payload(&b, payload + offset, size);
+    length += b.length;
+}
+
+/* Heaps of two packets whose headers, of any length and before payloads of any,
+ * are the same or differ in one item. The memory ends with the last packet. */
+static void headers_may_differ_in_any_place(void)
+{
+    enum { COUNT_MOST = 40 };
+    static const size_t sizes[] = {1, 8, 24, 200};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (size_t count = 0; count <= COUNT_MOST; count++) {
+            receiver r = begin(true, 4);
+            for (size_t other = 0; other <= count; other++) {
+                add_with_items(other, 0, sizes[s], count, count);
+                add_with_items(other, sizes[s], sizes[s], count, other);
+            }
+            uint8_t *exact = malloc(length);
+            CHECK(exact != NULL);
+            memcpy(exact, data, length);
+            CHECK_EQ(spn_stream_add_memory_reader(r.stream, exact, length),
+                     0);
+            for (size_t other = 0; other <= count; other++) {
+                spn_heap *heap = receiver_get(&r);
+                CHECK_EQ(heap->cnt, other);
+                CHECK_EQ(heap->payload_length, 2 * sizes[s]);
+                CHECK_EQ(heap->item_count, count + (other < count));
+                spn_heap_unref(heap);
+            }
+            expect_end(&r);
+            receiver_free(&r);
+            free(exact);
+        }
+}
+
 static void settings_reach_a_running_stream(void)
 {
     receiver r = begin(true, 4);
@@ -330,6 +373,7 @@ int main(void)
     refused_packets_are_counted_by_reason();
     a_heap_may_come_again();
     many_partial_heaps_are_told_apart();
+    headers_may_differ_in_any_place();
     settings_reach_a_running_stream();
     want_of_memory_costs_heaps_not_the_stream();
     bad_arguments_are_refused();
