@@ -8,15 +8,15 @@ ICMP "port unreachable" goes out, multicast groups are joined, and the kernel co
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import math
 import mmap
 import os
 import socket
 import struct
 from dataclasses import dataclass
 from typing import Any
-
-import psutil
 
 from .._ffi import check, ffi, lib
 from ..arguments import INT_MAX, integer, seconds
@@ -104,9 +104,21 @@ class Options:
             raise ValueError(f"block_timeout must be at least {least}, not {given!r}")
 
 
+def _available_memory() -> float:
+    """Return the bytes that may still be had, as far as the system tells.
+
+    psutil knows them too, but importing pyspin is to load no more than cffi and numpy.
+    """
+    with contextlib.suppress(OSError), open("/proc/meminfo") as file:
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return math.inf
+
+
 def _check_memory(size: int) -> None:
     """Raise for a ring for which the kernel would end processes rather than refuse it."""
-    if size > psutil.virtual_memory().available:
+    if size > _available_memory():
         raise MemoryError(f"no memory for a packet ring of {size} bytes")
 
 
