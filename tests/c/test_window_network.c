@@ -4,6 +4,7 @@
  * the numbers come round several times. The network knows what it carries, so
  * it can tell what a window must and must not do:
  *
+ * - no number is given out while a datagram with it is under way;
  * - each request ends once, with its own answer or after all its retries;
  * - what must not be executed twice is sent again only out of time or when told
  *   to, all else also when three later replies have come;
@@ -20,7 +21,7 @@
 #define SIGNAL 22 /* must not be executed twice */
 #define BUSY 0x8d
 
-enum { WINDOWS = 2, REQUESTS = 200000, EVENTS = 1 << 16 };
+enum { WINDOWS = 2, REQUESTS = 90000, EVENTS = 1 << 16 };
 
 /* A datagram on its way; to the board if `code` is 0. */
 typedef struct {
@@ -47,6 +48,7 @@ static int retries;
 static uint64_t now, seed, replies, busy, sent, resent;
 static datagram heap[EVENTS];
 static int events;
+static int under_way[SPNI_SEQUENCES]; /* datagrams of each number */
 
 static unsigned below(unsigned bound)
 {
@@ -66,6 +68,7 @@ static void push(datagram it)
     CHECK(events < EVENTS);
     int at = events++;
     heap[at] = it;
+    under_way[it.sequence]++;
     for (; at > 0 && heap[at].due < heap[(at - 1) / 2].due; at = (at - 1) / 2)
         swap(at, (at - 1) / 2);
 }
@@ -74,6 +77,7 @@ static datagram pop(void)
 {
     datagram first = heap[0];
     heap[0] = heap[--events];
+    under_way[first.sequence]--;
     for (int at = 0, child; (child = 2 * at + 1) < events; at = child) {
         if (child + 1 < events && heap[child + 1].due < heap[child].due)
             child++;
@@ -84,8 +88,8 @@ static datagram pop(void)
     return first;
 }
 
-/* Most arrive soon; only the original of a datagram may be very late, as the
- * numbers of those that were sent once do not rest. */
+/* Most arrive soon. What the network itself repeats, replies, is not very late,
+ * as the numbers of requests that were sent once do not rest. */
 static void carry(datagram it)
 {
     static const uint64_t late[] = {5 * MS, 90 * MS, 25000 * MS};
@@ -93,10 +97,10 @@ static void carry(datagram it)
     if (fate < 30)
         return; /* lost */
     it.due = now + MS / 10 + below(200) * MS / 1000;
-    if (fate < 50) {
+    if (fate < 50 && it.code) {
         push(it);
         it.due += MS;
-    } else if (fate < 80) {
+    } else if (fate >= 50 && fate < 80) {
         it.due += late[fate % 3 == 0 && it.code ? 2 : fate % 2] / (1 + below(9));
     }
     push(it);
@@ -133,6 +137,8 @@ static void transmit(spn_window *window)
     spni_request *out[16];
     int count = spni_window_peek_locked(window, now, out, 16);
     for (int i = 0; i < count; i++) {
+        if (out[i]->sent == 0)
+            CHECK_EQ(under_way[out[i]->sequence], 0);
         check_sending((uint32_t)out[i]->token);
         carry((datagram){.token = (uint32_t)out[i]->token,
                          .sequence = out[i]->sequence});
@@ -235,6 +241,7 @@ static void play(uint64_t a_seed, int channels, int the_retries)
         .timeout_ns = TIMEOUT,
     };
     memset(requests, 0, sizeof requests);
+    memset(under_way, 0, sizeof under_way);
     taken = ended = 0;
     replies = busy = sent = resent = 0;
     events = 0;
