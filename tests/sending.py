@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from patience import PATIENCE
+from receiving import enlarge_buffer
 
 from pyspin import Item
 from pyspin.send import Heap, PacketGenerator
@@ -20,7 +21,7 @@ def receiver(host: str = "127.0.0.1") -> Iterator[socket.socket]:
     """Open a socket at an ephemeral port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        enlarge_buffer(sock)
         sock.bind((host, 0))
         sock.settimeout(PATIENCE)
         yield sock
