@@ -84,6 +84,8 @@ def test_get_many_of_a_ring(run: Run) -> None:
         while len(got) < 50:
             got += [heap.cnt for heap in await ring.get_many(7)]
         assert got == list(range(1, 51))
+        with pytest.raises(pyspin.Stopped):
+            await ring.get_many(7)
         assert stream.stopped
 
     run(main)
