@@ -146,7 +146,7 @@ RATE = [
 LATENCY = [
     Case(
         f"latency-{name}",
-        f"latency from sending a heap to get, {title}",
+        f"latency from a heap's last packet to get, {title}",
         "latency",
         "latency_us",
         "us",
@@ -165,7 +165,7 @@ LATENCY = [
 LATENCY += [
     Case(
         "latency-busy",
-        "latency from sending a heap to get, 64 KiB heaps, 9000 a second, without GSO",
+        "latency from a heap's last packet to get, 64 KiB heaps, 9000 a second, without GSO",
         "latency",
         "latency_us",
         "us",

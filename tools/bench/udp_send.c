@@ -91,6 +91,7 @@ static struct {
 } batch;
 
 static uint64_t sent_packets, sent_bytes, spun_ns;
+static const uint8_t *heap_end; /* in memory */
 
 static void pace(uint64_t bytes)
 {
@@ -107,16 +108,11 @@ static void pace(uint64_t bytes)
     next_ns += (uint64_t)((double)bytes * 1e9 / options.rate);
 }
 
-static void flush(void)
+static void transmit(int from, int to)
 {
-    uint64_t bytes = 0;
-    for (int i = 0; i < batch.packets; i++)
-        bytes += HEADER + batch.iov[2 * i + 1].iov_len;
-    if (!options.stamp)
-        pace(bytes);
-    for (int done = 0; done < batch.count;) {
+    for (int done = from; done < to;) {
         int sent = sendmmsg(batch.fd, batch.messages + done,
-                            (unsigned)(batch.count - done), 0);
+                            (unsigned)(to - done), 0);
         if (sent > 0)
             done += sent;
         else if (errno != EINTR && errno != ECONNREFUSED && errno != ENOBUFS) {
@@ -124,6 +120,33 @@ static void flush(void)
             exit(1);
         }
     }
+}
+
+/* The last 8 bytes of a stamped heap say when the message that ends it was
+ * sent, by itself. */
+static void transmit_stamped(void)
+{
+    const struct iovec *last = &batch.iov[2 * batch.packets - 1];
+    uint8_t *end = (uint8_t *)last->iov_base + last->iov_len;
+    transmit(0, batch.count - 1);
+    if (end == heap_end) {
+        uint64_t now = now_ns();
+        memcpy(end - 8, &now, 8);
+    }
+    transmit(batch.count - 1, batch.count);
+}
+
+static void flush(void)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < batch.packets; i++)
+        bytes += HEADER + batch.iov[2 * i + 1].iov_len;
+    if (!options.stamp)
+        pace(bytes);
+    if (options.stamp && batch.packets > 0)
+        transmit_stamped();
+    else
+        transmit(0, batch.count);
     sent_packets += (uint64_t)batch.packets;
     sent_bytes += bytes;
     batch.packets = batch.count = batch.in_message = 0;
@@ -198,15 +221,12 @@ static void send_group(uint64_t cnt, uint8_t *data,
     }
 }
 
-/* The last 8 bytes of a stamped heap say when its sending began. */
 static void send_heaps(uint8_t *data, struct sockaddr_in *flows)
 {
+    heap_end = data + options.heap;
     for (uint64_t h = 0; h < options.heaps; h += (uint64_t)options.interleave) {
-        if (options.stamp) {
+        if (options.stamp)
             pace(options.heap);
-            uint64_t now = now_ns();
-            memcpy(data + options.heap - 8, &now, 8);
-        }
         send_group(1 + h, data, &flows[h % (uint64_t)options.flows]);
         if (options.flows > 1)
             batch.in_message = 0; /* the next heap goes elsewhere */
