@@ -82,7 +82,7 @@ def udp(
 
 
 def latency(lib, *, port: int, payload: int, heap: int, cpu: int = 1, at_once: int = 0) -> dict:
-    """Take the time from a heap's last packet to its `get`; the heap's last bytes tell the first."""
+    """Take the time from a heap's last packet to its `get`; the heap's last bytes tell it."""
     os.sched_setaffinity(0, {cpu})
     stream = lib.receiver(cpu, heap, 16, **({"max_latency": 0.0} if at_once else {}))
     lib.add_udp(stream, port, payload + 200)
