@@ -181,7 +181,7 @@ MEMORY = [
         "memory",
         "bytes_per_second",
         "B/s",
-        ("pyspin", "spead2"),
+        ("pyspin", "spead2", "bare copy 4"),
         {"payload": payload, "heap": MIB, "count": 384},
         (above(bound),),
     )

@@ -44,7 +44,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 def build() -> None:
     """Compile the bare C programs."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    for name in ("udp_send", "udp_receive", "ring_receive"):
+    for name in ("udp_send", "udp_receive", "ring_receive", "memory_copy"):
         command = ["cc", "-O2", "-D_GNU_SOURCE", str(HERE / f"{name}.c"), "-o", str(BUILD / name)]
         subprocess.run(command, check=True)
 
@@ -192,7 +192,13 @@ def alone(contender: str, name: str, options: dict[str, object]) -> Figures:
 
 
 def memory(contender: str, options: dict[str, object]) -> Figures:
-    figures = alone(contender, "memory", options)
+    if contender.startswith("bare"):
+        numbers = [str(options[name]) for name in ("payload", "heap", "count")]
+        command = [str(BUILD / "memory_copy"), *numbers, contender.split()[2]]
+        run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        figures = last_json(run.stdout)
+    else:
+        figures = alone(contender, "memory", options)
     figures["bytes_per_second"] = float(str(figures["bytes"])) / float(str(figures["wall"]))
     return figures
 
