@@ -153,12 +153,13 @@ def udp(contender: str, options: dict[str, object]) -> Figures:
 
 
 def rate(contender: str, options: dict[str, object]) -> Figures:
-    """Search the highest rate at which every heap arrives, to 5 %.
+    """Search the highest rate at which every heap arrives, to 5 %, up to what the sender can do.
 
     Where some are lost it is tried again: a pause of the machine's host loses them too.
     """
-    low, high = 0.4e9, 6e9
-    while high / low > 1.05:
+    low, high = 0.4e9, 16e9
+    sender_limits = False
+    while high / low > 1.05 and not sender_limits:
         middle = (low * high) ** 0.5
         figures = udp(contender, {**options, "rate": middle})
         if float(str(figures["lost"])) > 0:
@@ -168,11 +169,10 @@ def rate(contender: str, options: dict[str, object]) -> Figures:
         reached = float(sent["bytes"]) / float(sent["seconds"])
         if float(str(figures["lost"])) > 0:
             high = middle
-        elif reached < middle * 0.97:
-            low = high = reached  # the sender's own limit
         else:
-            low = middle
-    return {"bytes_per_second": low}
+            sender_limits = reached < middle * 0.97
+            low = reached if sender_limits else middle
+    return {"bytes_per_second": low, "sender_limits": sender_limits}
 
 
 def latency(contender: str, options: dict[str, object]) -> Figures:
