@@ -21,6 +21,7 @@ COLOURS = {
     "pyspin": OURS,
     "pyspin ring": "#17becf",
     "spead2": PEER,
+    "spead2 installed": "#ff9896",
     "SpiNNMan": PEER,
     "bare copy 4": "#969696",
     "bare place 4": "#b0b0b0",
@@ -58,8 +59,8 @@ def plot_cases(results: dict[str, Rounds]) -> list[str]:
 
 
 def _bars(axes: plt.Axes, row: int, case: Case, rounds: Rounds) -> None:
-    height = 0.8 / len(case.contenders)
-    for i, contender in enumerate(case.contenders):
+    height = 0.8 / len(rounds)
+    for i, contender in enumerate(rounds):
         figures = values(case, rounds, contender)
         if not figures:
             continue

@@ -60,7 +60,7 @@ def case_table(case: Case, rounds: Rounds) -> list[str]:
         f"| | {case.unit}: median [least..most] | user s | system s | heaps lost |",
         "|---|---|---|---|---|",
     ]
-    for name in case.contenders:
+    for name in rounds:
         row = [name, spread(case, rounds, name), split(rounds, name, "user")]
         row += [split(rounds, name, "system"), losses(rounds, name)]
         lines.append("| " + " | ".join(row) + " |")

@@ -35,6 +35,10 @@ SEND_CPU, RECEIVE_CPU = 0, 1
 # The heaps that a bare loop uses in turn, unless its name says otherwise: a ring's worth.
 BARE_HEAPS = 16
 Figures = dict[str, object]
+# Another spead2 than the one from the package index, such as one built with GRO, if this
+# interpreter has one.
+INSTALLED = "spead2 installed"
+INSTALLED_PYTHON = os.environ.get("SPEAD2_PYTHON", str(Path(sys.base_prefix) / "bin" / "python3"))
 
 
 # The threads of numpy's BLAS spin when they begin; nobody here uses them.
@@ -53,9 +57,19 @@ def last_json(text: str) -> Figures:
     return json.loads(text.strip().splitlines()[-1])
 
 
-def job(library: str, name: str, **options: object) -> list[str]:
+def job(contender: str, name: str, **options: object) -> list[str]:
     pairs = [f"{key}={value}" for key, value in options.items()]
-    return [sys.executable, str(HERE / "job.py"), library, name, *pairs]
+    python = INSTALLED_PYTHON if contender == INSTALLED else sys.executable
+    return [python, str(HERE / "job.py"), contender.split()[0], name, *pairs]
+
+
+def installed_spead2() -> str:
+    """Return the version of the spead2 that the machine has by itself, "" if it has none."""
+    if Path(INSTALLED_PYTHON).absolute() == Path(sys.executable).absolute():
+        return ""
+    command = [INSTALLED_PYTHON, "-c", "import spead2; print(spead2.__version__)"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    return run.stdout.strip() if run.returncode == 0 else ""
 
 
 def receiver_command(contender: str, name: str, options: dict[str, object]) -> list[str]:
@@ -83,7 +97,7 @@ def receiver_command(contender: str, name: str, options: dict[str, object]) -> l
         extra["reorder"] = 1
     if name == "udp" and "flows" in options:
         extra["flows"] = options["flows"]
-    return job(contender.split()[0], name, **keep, **extra)
+    return job(contender, name, **keep, **extra)
 
 
 def sender_command(options: dict[str, object]) -> list[str]:
@@ -237,11 +251,11 @@ KINDS: dict[str, Callable[[str, dict[str, object]], Figures]] = {
 }
 
 
-def measure(case: Case, rounds: int) -> dict[str, list[Figures]]:
+def measure(case: Case, contenders: tuple[str, ...], rounds: int) -> dict[str, list[Figures]]:
     """Return each contender's figures, a list of one per round."""
-    results: dict[str, list[Figures]] = {contender: [] for contender in case.contenders}
+    results: dict[str, list[Figures]] = {contender: [] for contender in contenders}
     for number in range(rounds):
-        for contender in case.contenders:
+        for contender in contenders:
             figures = KINDS[case.kind](contender, case.options)
             results[contender].append(figures)
             print(
@@ -250,6 +264,12 @@ def measure(case: Case, rounds: int) -> dict[str, list[Figures]]:
                 flush=True,
             )
     return results
+
+
+def contenders(case: Case) -> tuple[str, ...]:
+    """Return who is compared: where spead2 receives over UDP, an installed one does too."""
+    over_udp = case.kind in ("udp", "rate", "latency") and "spead2" in case.contenders
+    return case.contenders + ((INSTALLED,) if over_udp and installed_spead2() else ())
 
 
 # How cost grows: each series changes one thing of this case.
@@ -339,6 +359,7 @@ def machine() -> dict[str, str]:
         "pyspin-io": pyspin.__version__,
         "spead2": metadata.version("spead2"),
         "numpy": metadata.version("numpy"),
+        **({INSTALLED: installed_spead2()} if installed_spead2() else {}),
     }
 
 
@@ -353,7 +374,7 @@ def main() -> None:
     results = {}
     for case in CASES:
         if case.name.startswith(arguments.only):
-            results[case.name] = measure(case, arguments.rounds)
+            results[case.name] = measure(case, contenders(case), arguments.rounds)
     growth_rounds = max(1, arguments.rounds // 4)
     growth = {} if arguments.no_growth or arguments.only else measure_growth(growth_rounds)
     document = {
