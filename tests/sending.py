@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
@@ -33,6 +34,14 @@ def make_heap(size: int = 5000, seed: int = 0) -> Heap:
     heap = Heap()
     heap.add_item(Item(0x1000, "x", "", value.shape, value.dtype, value=value))
     return heap
+
+
+def make_watched_heap() -> tuple[Heap, weakref.ref[np.ndarray]]:
+    """Return a heap, and a reference that tells how long its value is held."""
+    value = np.ones(5000, np.uint8)
+    heap = Heap()
+    heap.add_item(Item(0x1000, "x", "", value.shape, value.dtype, value=value))
+    return heap, weakref.ref(value)
 
 
 def packets_of(heap: Heap, cnt: int, max_packet_size: int = 1472) -> list[bytes]:

@@ -6,16 +6,13 @@ import contextlib
 import errno
 import gc
 import resource
-import weakref
 
-import numpy as np
 import pytest
 from patience import PATIENCE
-from sending import check_arrives, make_heap, receiver
+from sending import check_arrives, make_heap, make_watched_heap, receiver
 
-import pyspin
 from pyspin.errors import Stopped
-from pyspin.send import Heap, StreamConfig
+from pyspin.send import StreamConfig
 from pyspin.send.asyncio import UdpStream
 from pyspin.threads import ThreadPool
 
@@ -273,15 +270,9 @@ def test_flush_may_block(pool, run):
 
 
 def test_values_are_held_until_they_have_been_sent(pool, run):
-    def make():
-        value = np.ones(5000, np.uint8)
-        heap = Heap()
-        heap.add_item(pyspin.Item(0x1000, "x", "", value.shape, value.dtype, value=value))
-        return heap, weakref.ref(value)
-
     async def main(sock):
         stream = UdpStream(pool, *sock.getsockname(), SLOW)
-        heap, reference = make()
+        heap, reference = make_watched_heap()
         future = stream.async_send_heap(heap)
         del heap
         gc.collect()

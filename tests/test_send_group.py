@@ -12,12 +12,10 @@ import signal
 import socket
 import threading
 import time
-import weakref
 
-import numpy as np
 import pytest
 from patience import PATIENCE
-from sending import has_datagram, make_heap, packets_of, receiver
+from sending import has_datagram, make_heap, make_watched_heap, packets_of, receiver
 
 import pyspin
 import pyspin.send.asyncio
@@ -212,13 +210,6 @@ def test_bytes_streams_write_the_same(pool, mode):
     assert stream.getvalue() == b"".join(packets)
     stream.send_heap(heaps[1])
     assert stream.getvalue()[sum(map(len, packets)) :] == packets_of(heaps[1], 3)[0]
-
-
-def make_watched_heap() -> tuple[Heap, weakref.ref[np.ndarray]]:
-    value = np.ones(5000, np.uint8)
-    heap = Heap()
-    heap.add_item(pyspin.Item(0x1000, "x", "", value.shape, value.dtype, value=value))
-    return heap, weakref.ref(value)
 
 
 class Interrupted(Exception):
