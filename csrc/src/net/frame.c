@@ -7,20 +7,18 @@
 
 #include <linux/if_ether.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "net/ipv6_headers.h"
 
 enum {
-    ETHERNET_SIZE = 14,
     VLAN_SIZE = 4,
     MAX_VLAN_TAGS = 4,
     IPV4_MIN = 20,
     IPV6_SIZE = 40,
     UDP_SIZE = 8,
-    MORE_FRAGMENTS = 0x2000, /* RFC 791 section 3.1 */
-    OFFSET_MASK = 0x1fff,
 };
 
 /* What is left of the frame. */
@@ -50,7 +48,7 @@ static bool limit(rest *left, size_t size)
 /* Skip Ethernet and VLAN headers; 0 when the frame is too short. */
 static uint16_t skip_ethernet(rest *left)
 {
-    if (!skip(left, ETHERNET_SIZE))
+    if (!skip(left, ETH_HLEN))
         return 0;
     uint16_t type = spni_load_be16(left->at - 2);
     for (int i = 0; i < MAX_VLAN_TAGS; i++) {
@@ -146,7 +144,7 @@ static spni_frame_verdict parse_ipv4(rest left, bool is_checked,
         return SPNI_FRAME_OTHER;
     size_t header = (size_t)(ip[0] & 15) * 4;
     uint16_t fragment = spni_load_be16(ip + 6);
-    if (ip[9] != IPPROTO_UDP || (fragment & OFFSET_MASK) != 0)
+    if (ip[9] != IPPROTO_UDP || (fragment & IP_OFFMASK) != 0)
         return SPNI_FRAME_OTHER;
     if (!target->any_address && memcmp(ip + 16, target->address, 4) != 0)
         return SPNI_FRAME_OTHER;
@@ -156,7 +154,7 @@ static spni_frame_verdict parse_ipv4(rest left, bool is_checked,
     spni_frame_verdict so_far = SPNI_FRAME_OURS;
     if (!is_right(add_words(0, ip, header)))
         so_far = SPNI_FRAME_CHECKSUM;
-    else if ((fragment & MORE_FRAGMENTS) != 0)
+    else if ((fragment & IP_MF) != 0)
         so_far = SPNI_FRAME_FRAGMENT;
     return parse_udp(left, target, so_far, ip + 12, is_checked, payload,
                      payload_length);

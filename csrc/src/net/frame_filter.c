@@ -9,14 +9,13 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
 #include <string.h>
 
 #include "base/bytes.h"
 
 enum {
-    ETHERNET_SIZE = 14,
     IPV6_SIZE = 40,
-    OFFSET_MASK = 0x1fff, /* RFC 791 section 3.1 */
     TO_DROP = 0xff,
 };
 
@@ -64,13 +63,13 @@ static void require_address(program *filter, const spni_frame_target *target,
 
 static void filter_ipv4(program *filter, const spni_frame_target *target)
 {
-    load(filter, BPF_LD | BPF_B | BPF_ABS, ETHERNET_SIZE + 9);
+    load(filter, BPF_LD | BPF_B | BPF_ABS, ETH_HLEN + 9);
     require(filter, IPPROTO_UDP);
-    load(filter, BPF_LD | BPF_H | BPF_ABS, ETHERNET_SIZE + 6);
-    refuse_bits(filter, OFFSET_MASK);
-    require_address(filter, target, ETHERNET_SIZE + 16, 1);
-    load(filter, BPF_LDX | BPF_B | BPF_MSH, ETHERNET_SIZE);
-    load(filter, BPF_LD | BPF_H | BPF_IND, ETHERNET_SIZE + 2);
+    load(filter, BPF_LD | BPF_H | BPF_ABS, ETH_HLEN + 6);
+    refuse_bits(filter, IP_OFFMASK);
+    require_address(filter, target, ETH_HLEN + 16, 1);
+    load(filter, BPF_LDX | BPF_B | BPF_MSH, ETH_HLEN);
+    load(filter, BPF_LD | BPF_H | BPF_IND, ETH_HLEN + 2);
     require(filter, target->port);
 }
 
@@ -79,14 +78,14 @@ static void filter_ipv6(program *filter, const spni_frame_target *target)
     static const uint8_t passed[] = {IPPROTO_HOPOPTS, IPPROTO_ROUTING,
                                      IPPROTO_FRAGMENT, IPPROTO_DSTOPTS};
     enum { COUNT = sizeof passed };
-    require_address(filter, target, ETHERNET_SIZE + 24, 4);
-    load(filter, BPF_LD | BPF_B | BPF_ABS, ETHERNET_SIZE + 6);
+    require_address(filter, target, ETH_HLEN + 24, 4);
+    load(filter, BPF_LD | BPF_B | BPF_ABS, ETH_HLEN + 6);
     for (uint8_t i = 0; i < COUNT; i++)
         filter->at[filter->length++] = (struct sock_filter)BPF_JUMP(
             BPF_JMP | BPF_JEQ | BPF_K, passed[i],
             (uint8_t)(COUNT - i + 2) /* beyond the port */, 0);
     require(filter, IPPROTO_UDP);
-    load(filter, BPF_LD | BPF_H | BPF_ABS, ETHERNET_SIZE + IPV6_SIZE + 2);
+    load(filter, BPF_LD | BPF_H | BPF_ABS, ETH_HLEN + IPV6_SIZE + 2);
     require(filter, target->port);
 }
 

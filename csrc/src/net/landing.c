@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/cache.h"
 #include "net/scatter.h"
 #include "spead/feed.h"
 
@@ -12,7 +13,6 @@ enum {
     /* Each has room for the largest; with short ones in it nothing would be
      * near its place. */
     MESSAGE_MIN = SPNI_BATCH_LARGEST / 4,
-    ALIGNMENT = 64,
 };
 
 void spni_landing_init(spni_landing *landing, spn_stream *stream)
@@ -57,7 +57,7 @@ static size_t first_place(const spni_landing *landing,
     uintptr_t at = (uintptr_t)data + gap
         + (size_t)spni_ranges_last(&heap->ranges)->end;
 
-    return (at + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT - (uintptr_t)data;
+    return SPNI_CACHE_LINES(at) - (uintptr_t)data;
 }
 
 unsigned spni_landing_plan(spni_landing *landing, spni_batch *batch,
