@@ -63,11 +63,12 @@ def test_one_fd_for_all_streams() -> None:
     pool = pyspin.ThreadPool()
     idle = pyspin.recv.Stream(pool, ring=ring)
     assert select.select([ring], [], [], 0)[0] == []
-    feed(ring, 5, 1, pool)
+    feeder = feed(ring, 5, 1, pool)
     assert select.select([ring], [], [], PATIENCE)[0] == [ring]
     assert ring.get_nowait().tag == 5
     assert select.select([ring], [], [], 0)[0] == []
     idle.stop()
+    feeder.stop()
 
 
 def test_a_stream_without_ring_has_its_tag_too() -> None:
